@@ -18,6 +18,9 @@
         client.ask("Why is the sky blue?")
         client.ask("And at night?")
 
+    for event in chatstream.compare("Why is the sky blue?", ["qwen3:4b", "llama3.2"]):
+        print(event.stream, event)             # both answers, side by side
+
     for event in chatstream.resume():          # continue the last answer that broke off
         ...
     for event in chatstream.replay("run.jsonl"):
@@ -41,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatstream import errors, events, messages
-    from chatstream.api import ask, batch, pieces, resume, stream
+    from chatstream.api import ask, batch, compare, pieces, resume, stream
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
@@ -63,6 +66,7 @@ __all__ = [
     "__version__",
     "ask",
     "batch",
+    "compare",
     "errors",
     "events",
     "history",
@@ -83,6 +87,7 @@ _HOMES = {
     "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
     "batch": "chatstream.api",
+    "compare": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
     "progress": "chatstream.engine.working",

@@ -1,7 +1,7 @@
-"""The library: one answer as its events, as pieces of text, or whole; and one that is continued.
+"""The library: one answer as its events, as pieces of text, or whole; several; one continued.
 
-1. `stream` and `resume` never raise: whatever goes wrong, even a mistake in the arguments, is
-   the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
+1. `stream`, `compare` and `resume` never raise: whatever goes wrong, even a mistake in the
+   arguments, is the `Error` event at the end. `ask` and `pieces` raise it as a `ChatstreamError`.
 2. A mistake in the arguments (an empty question, an unknown option, a value of the wrong type)
    is found before anything is asked; its code is "usage".
 3. Settings that are not given come from the environment and the configuration file, as they do
@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from chatstream.cancel import CancelToken
@@ -189,6 +189,34 @@ def pieces(
     """
     with Client() as client:
         yield from client.pieces(prompt, token=token, streaming=streaming, **options)
+
+
+def compare(
+    prompt: Prompt,
+    models: Sequence[str],
+    *,
+    token: CancelToken | None = None,
+    streaming: bool | None = None,
+    **options: Unpack[Options],
+) -> Iterator[Event]:
+    """Ask several models the same question, and yield the events of all answers as they arrive.
+
+        for event in chatstream.compare("Why is the sky blue?", ["qwen3:4b", "llama3.2@ollama"]):
+            if isinstance(event, chatstream.events.Content):
+                print(event.stream, event.delta)
+
+    Takes what `stream` takes. `models` are 2 to 9 names: an alias, MODEL, MODEL@PLACE or @PLACE.
+    The `stream` of an event is the name of its model, and "NAME #2" for the second answer of the
+    same one. Each answer ends with its own `Done` or `Error`; one that fails does not end the
+    others. Tools are called from a thread for each model.
+
+    Never raises: a mistake in the arguments is an `Error` event, and nothing is asked then. Closing
+    the iterator stops all answers, and so does `token.cancel()`. A conversation that continues the
+    newest one follows the first whole answer.
+    """
+    from chatstream.many.library import events
+
+    yield from events(prompt, models, token, streaming, options)
 
 
 def resume(

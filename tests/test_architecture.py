@@ -64,7 +64,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "rich": ("sinks/", "terminal/", "cli/"),
     "markdown_it": ("sinks/",),
     "typer": ("cli/",),
-    "difflib": ("nearest.py", "tools/diffs.py"),
+    "difflib": ("nearest.py", "tools/diffs.py", "many/differing.py"),
     "tomlkit": ("engine/config_file.py",),
     "prompt_toolkit": ("chat/line.py",),
     "pypdf": ("engine/pdf.py",),
@@ -75,6 +75,7 @@ ONLY_INSIDE_FUNCTIONS = {"tomlkit", "tenacity", "rich", "certifi", "truststore",
 DRAWING = {
     *("live", "region", "markdown", "inline", "tables", "code", "codetheme", "lines"),
     *("theme", "rendered", "status", "tools", "thoughts", "typed", "wrapping"),
+    *("column", "columns", "secondscreen"),
 }
 ALLOWED_AT_TOP = {  # imported late themselves
     "recovery/policy.py",

@@ -1,11 +1,29 @@
-"""The arguments of a command, taken apart."""
+"""The arguments of a command, taken apart, and the files that a message names."""
 
 from __future__ import annotations
 
+import re
 import shlex
+from collections.abc import Collection
 
 from chatstream.errors import UsageError
+from chatstream.files import is_file, named
 from chatstream.wording import excerpt
+
+_FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
+
+
+def files_in(message: str, known: Collection[str]) -> list[str]:
+    """The files that a message names after an `@`, but for those that are known.
+
+    Anything else is a word like any other.
+    """
+    found: list[str] = []
+    for quoted, bare in _FILE.findall(message):
+        path = named(quoted or bare)
+        if is_file(path) and str(path) not in {*known, *found}:
+            found.append(str(path))
+    return found
 
 
 def words_in(argument: str) -> list[str]:

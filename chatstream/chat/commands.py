@@ -24,7 +24,7 @@ from chatstream.chat.compacting import compact
 from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Continuation, Request, Summary, Turn
+from chatstream.chat.turns import Compare, Continuation, Request, Summary, Turn
 from chatstream.engine.kinds import TABLES, keys_of
 from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
@@ -36,7 +36,7 @@ from chatstream.terminal.present import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
-Next = Request | Continuation | Summary | None
+Next = Request | Continuation | Compare | Summary | None
 """The request to make after a command."""
 
 SHOWN_TURNS = 5
@@ -200,6 +200,18 @@ def _retry(session: Session, argument: str) -> Next:
     return Request(message=session.turns[last].question, after=last, model=model)
 
 
+def _compare(session: Session, argument: str) -> Next:
+    from chatstream.chat.comparing import comparison  # few chats need it
+
+    return comparison(session, argument)
+
+
+def _pick(session: Session, argument: str) -> None:
+    from chatstream.chat.comparing import pick
+
+    pick(session, argument)
+
+
 def _edit(session: Session, argument: str) -> None:
     at = session.turn(number_in(argument))
     session.editing = at
@@ -322,6 +334,8 @@ COMMANDS: dict[str, Command] = {
     "/file": Command("FILE|URL...", "send these texts, PDFs or pages with the next message", _file),
     "/image": Command("FILE|URL...", "send these images with the next message", _image),
     "/retry": Command("[-m MODEL]", "ask the last question again, as a branch", _retry),
+    "/compare": Command("MODEL MODEL... [-- QUESTION]", "ask several models at once", _compare),
+    "/pick": Command("[N]", "continue from answer N of the last comparison", _pick),
     "/edit": Command("[N]", "change question N, by default the last, and ask it again", _edit),
     "/undo": Command("", "take the last question and its answer back", _undo),
     "/continue": Command("", "continue the answer that broke off or was stopped", _continue),

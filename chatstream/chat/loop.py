@@ -18,15 +18,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
 from chatstream.chat import commands, compacting, fullness
+from chatstream.chat.arguments import files_in
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Asked, Continuation, Heard, Request, Summary
+from chatstream.chat.turns import Asked, Compare, Continuation, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
 from chatstream.engine.kept_tools import KeptTools
@@ -44,7 +44,6 @@ from chatstream.errors import (
     UsageError,
 )
 from chatstream.events import Approval, Content, Context, Error
-from chatstream.files import is_file, named
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
@@ -59,8 +58,6 @@ from chatstream.wording import counted
 
 ARGUMENTS: Mapping[str, Any] = {"as_json": False, "plain": False, "save_images": None}
 """The arguments of `ask` that decide how an answer is shown."""
-
-_FILE = re.compile(r"(?<!\S)@(?:'([^'\n]+)'|(\S+))")
 
 
 class Editor(Protocol):
@@ -248,6 +245,8 @@ class _Chat:
             self._keep()
             if isinstance(following, Summary):
                 compacting.begin(can_edit=self._editor.can_edit)
+            if isinstance(following, Compare):
+                return self._compare(following)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
@@ -266,7 +265,10 @@ class _Chat:
         session, token = self._session, CancelToken()
         with interrupts(token):
             if self._editor.is_person:
-                session.files += _named_files(message, session.files)
+                found = files_in(message, session.files)
+                session.files += found
+                for path in found:
+                    exits.note(f"with the file {path}")
             settings = session.settings() if session.files or session.images else Settings()
             try:
                 text = compose(message, session.files, token, use_stdin=False, settings=settings)
@@ -331,10 +333,29 @@ class _Chat:
             exits.note(said)
         if status or session.unanswered is following:
             self._return(typed if session.unanswered is following else None)
-        reason = answering.token.reason
+        return self._ended(answering.token, status, shown=heard.is_whole)
+
+    def _compare(self, following: Compare) -> int:
+        """Ask several models and show their answers."""
+        from chatstream.chat.comparing import compare
+
+        token = CancelToken()
+        untie = self._stop.tie(token)
+        try:
+            status, shown = compare(self._session, following, self._pool, token, self._beside)
+        finally:
+            untie()
+        if status:
+            is_unanswered = self._session.unanswered is following.request
+            self._return(following.request.typed if is_unanswered else None)
+        return self._ended(token, status, shown=shown)
+
+    def _ended(self, token: CancelToken, status: int, *, shown: bool) -> int:
+        """An answer has ended, stopped by this token or not; returns the exit status."""
+        reason = token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
             self._token.cancel(reason)  # the program is to end
-        elif not heard.is_whole:
+        elif not shown:
             raise _Unread(status)
         return status
 
@@ -379,17 +400,6 @@ class _Chat:
         elif line:  # the others wait behind it
             session.draft, session.behind = line, joined(session.behind, session.draft)
         session.keep(session.draft)
-
-
-def _named_files(message: str, known: Sequence[str]) -> list[str]:
-    """The files that a message names after an `@`. Anything else is a word like any other."""
-    found: list[str] = []
-    for quoted, bare in _FILE.findall(message):
-        path = named(quoted or bare)
-        if is_file(path) and str(path) not in {*known, *found}:
-            found.append(str(path))
-            exits.note(f"with the file {path}")
-    return found
 
 
 def _part(text: str, settings: Settings) -> None:

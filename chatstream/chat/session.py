@@ -56,6 +56,7 @@ from chatstream.store.place import state_folder
 from chatstream.wording import counted
 
 if TYPE_CHECKING:
+    from chatstream.chat.comparing import Compared
     from chatstream.engine.roles import Role
     from chatstream.store.conversation import Conversations
 
@@ -100,6 +101,7 @@ class Session:
         self.stopped_model: str | None = None  # which was asked its question alone
         self.answering: str | None = None
         self.heard: Heard | None = None  # the output of the last run
+        self.compared: list[Compared] = []  # the answers to the last question, if one of several
         self._answered_as: Role | None = None
         self._measured: tuple[Turn, dict[str, Any], Extent | None] | None = None
         self._spent: tuple[str | None, str] = (None, "")
@@ -298,13 +300,17 @@ class Session:
 
     def settle(self, asked: Asked, run: Run | None, heard: Heard) -> bool:
         """Take over the result of a run; False without an answer: then everything is as before."""
-        made = heard.transcript.messages
-        self.answering = None
+        self.answering, self.compared = None, []
         if run is None:
             return False
-        kept = run.id if heard.is_saved and is_kept(run.id) else None
-        if kept is None:
+        if not (heard.is_saved and is_kept(run.id)):
             self.spend(heard)
+        return self.take(asked, run, heard)
+
+    def take(self, asked: Asked, run: Run, heard: Heard) -> bool:
+        """Continue from the answer of a run; False if it has none. Its cost is known."""
+        made = heard.transcript.messages
+        kept = run.id if heard.is_saved and is_kept(run.id) else None
         whole = heard.transcript.message.complete
         self.stopped, self.stopped_model = None if whole else kept, asked.model
         if not made[-1].is_answer:
@@ -374,7 +380,7 @@ class Session:
         """
         self.opening = (Message("system", [Text(system, foreign)]),) if system else ()
         self.turns = [Turn(None, it.messages) for it in turns]
-        self.stopped = None
+        self.stopped, self.compared = None, []
 
     def use_model(self, name: str) -> None:
         """Ask this model from now on: an alias, MODEL, MODEL@PLACE or @PLACE.

@@ -54,6 +54,13 @@ class Continuation(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
+class Compare(msgspec.Struct, frozen=True):
+    """A request to several models."""
+
+    models: tuple[str, ...]
+    request: Request
+
+
 class Summary(msgspec.Struct, frozen=True):
     """The conversation is to be summarised."""
 

@@ -200,6 +200,7 @@ def is_name(argument: str) -> bool:
 
 OPTIONAL: dict[str, tuple[Callable[[str], bool], str]] = {
     "--copy-code": (str.isdigit, "0"),  # the last
+    "--pick": (str.isdigit, "0"),  # the one that is then asked for
     "--quick": (is_name, ""),
 }
 """Options that may be without a value: what can be one, and what stands for none."""

@@ -7,6 +7,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.ask:ask",
         "Ask a question and show the answer as it arrives.",
     ),
+    "compare": (
+        "chatstream.cli.compare:compare",
+        "Ask several models the same question and show their answers side by side.",
+    ),
     "chat": (
         "chatstream.cli.chat:chat",
         "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",

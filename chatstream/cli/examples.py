@@ -13,6 +13,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'chatstream ask -f main.py "What does this do?"',
         'git diff | chatstream ask -m gpt-5-mini@openai "Review this"',
     ),
+    "compare": (
+        'chatstream compare -m qwen3:4b -m llama3.2@ollama "Why is the sky blue?"',
+        'chatstream compare -m gpt-5-mini@openai -n 3 --pick "Write a haiku"',
+        'chatstream compare -m qwen3:4b -m llama3.2 --diff --judge gpt-5@openai "hi" > answers.md',
+    ),
     "chat": (
         "chatstream chat",
         "chatstream chat -c",

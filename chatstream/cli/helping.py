@@ -47,6 +47,7 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
         *("--tool", "--tools-file", "--allow", "--ask", "--deny", "--root"),
         *("--dry-run", "--tools-from", "--interrupted", ...),
     ),
+    "Comparison": ("--times", "--layout", "--diff", "--judge", "--pick"),
     "Failures and delays": ("--on-drop", ...),
     "Runs": (
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),

@@ -136,6 +136,17 @@ def _may_be_contacted(place: str, settings: Settings) -> bool:
     return host is not None and is_loopback(host) and not settings.key_command
 
 
+def local_server(settings: Settings) -> str | None:
+    """The address of the server if it runs locally: it may serve one request at a time.
+
+    None for any other, and if it is only found when it is asked.
+    """
+    name = provider_name(settings)
+    if name is None or not (service := find(name)).local:
+        return None
+    return mask_address(address(service, settings))
+
+
 def with_model(flags: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The flags with this model, whose place, if it names one, overrides theirs."""
     name = meant(name, flags.get("profile"))

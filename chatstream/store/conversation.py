@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -180,6 +180,16 @@ class Conversations:
                 self._heads.append(root, State(head=run))
         return head is None or head == run or self._follows(parent, head)
 
+    def choose(self, run: str, among: Iterable[str]) -> None:
+        """Continue from the answer of `run`, one of several to the same question.
+
+        At the beginning of a conversation each of them is the root of one of its own. From now on
+        those of the others lead to this run, too, so that it is the newest whichever began last.
+        """
+        with self._heads.locked():
+            for root in {self.root(it) for it in (run, *among)}:
+                self._heads.append(root, State(head=run))
+
     def name(self, run: str, name: str) -> None:
         """Name the conversation that a run belongs to; a name belongs to one conversation."""
         with self._heads.locked():
@@ -197,8 +207,11 @@ class Conversations:
                 hint=f"a name has 1 to {_LONGEST_NAME} characters on one line",
             )
         holder = self._names().get(name)
+        if holder is None:
+            return
+        head = self._head(holder)
         own = self.root(run) if run is not None else None
-        if holder not in {None, own} and self.answered(self._head(holder)) is not None:
+        if own not in {holder, self.root(head)} and self.answered(head) is not None:
             raise UsageError(f"another conversation is named {name!r}", hint="choose another")
 
     def _follows(self, parent: str, head: str) -> bool:

@@ -155,12 +155,17 @@ def force(
 
 def give_screen_back() -> None:
     """Give the screen back to whoever writes next, in the middle of whatever was drawn."""
+    write_now(_GIVEN_BACK)
+
+
+def write_now(data: bytes) -> None:
+    """Write to the terminal without waiting, as much as it takes; for signal handlers."""
     for descriptor in (1, 2):
         if os.isatty(descriptor):
             with contextlib.suppress(OSError):
                 os.set_blocking(descriptor, False)  # a stopped terminal must not hold us
                 try:
-                    os.write(descriptor, _GIVEN_BACK)
+                    os.write(descriptor, data)
                 finally:
                     os.set_blocking(descriptor, True)  # the shell shares it
             return

@@ -34,9 +34,12 @@ from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from chatstream.control import Control
     from chatstream.engine.services import Choice
     from chatstream.sinks.terminal import TerminalFile
+    from chatstream.sinks.theme import Theme
     from chatstream.terminal.beside import Beside
     from chatstream.terminal.copying import Copying
     from chatstream.terminal.keyboard import Keyboard
@@ -212,8 +215,13 @@ def _note(line: str) -> None:
     standard_error().write(f"{clean(line)}\n".encode("utf-8", "replace"))
 
 
-def show(events: Iterator[Arrival], sink: Sink, token: CancelToken) -> int:
-    """Drive a run into a sink; returns the exit status."""
+def show(
+    events: Iterator[Arrival],
+    sink: Sink,
+    token: CancelToken,
+    status: Callable[[], int] | None = None,
+) -> int:
+    """Drive a run into a sink; returns the exit status. `status` tells that of several runs."""
     terminal: Terminal | None = None
 
     def watched() -> Iterator[Arrival]:
@@ -236,7 +244,7 @@ def show(events: Iterator[Arrival], sink: Sink, token: CancelToken) -> int:
         if token.reason is not None:  # the terminal was closed, for one
             return token.reason.exit_status
         return exits.report(OutputError.of(error), ())
-    return exits.status_of(terminal, token)
+    return status() if status is not None else exits.status_of(terminal, token)
 
 
 def tidy(settings: Settings) -> None:
@@ -392,13 +400,43 @@ def _live(
     ready: Callable[[], bool] = lambda: True,
     beside: "Beside | None" = None,
 ) -> Sink:
-    """The live view. Without a keyboard the terminal is not asked for its background."""
+    """The live view."""
+    console, theme = looks(settings, file, keyboard, beside)
+    sink: Sink = sink_class("live")(
+        console,
+        theme=theme,
+        reasoning=settings.reasoning,
+        stats=settings.stats is not False,
+        wrap=settings.wrap,
+        keys=keyboard is not None and keyboard.is_open,
+        ready=ready,
+        interval=interval_of(settings),
+    )
+    return sink
+
+
+def interval_of(settings: Settings) -> float:
+    """The least time between two frames of a live view, in seconds."""
+    from chatstream.sinks.live import FRAMES_PER_SECOND
+
+    interval = settings.update_interval
+    return 1 / FRAMES_PER_SECOND if interval is None else interval
+
+
+def looks(
+    settings: Settings,
+    file: "TextIO | TerminalFile",
+    keyboard: "Keyboard | None" = None,
+    beside: "Beside | None" = None,
+) -> "tuple[Console, Theme]":
+    """The console to draw on, and how. Without a keyboard the terminal is not asked for its
+    background.
+    """
     from rich.console import Console
 
     from chatstream.sinks.theme import theme_for
     from chatstream.terminal.background import ask
 
-    interval = settings.update_interval
     console = Console(
         file=cast("TextIO", file), force_terminal=True, no_color=_NO_COLOR[settings.color]
     )
@@ -410,14 +448,4 @@ def _live(
         told = ask(keyboard, file.write)
         if beside:
             beside.background = told
-    sink: Sink = sink_class("live")(
-        console,
-        theme=theme_for(settings.theme, settings.code_theme, told=told, shows=shows),
-        reasoning=settings.reasoning,
-        stats=settings.stats is not False,
-        wrap=settings.wrap,
-        keys=keyboard is not None and keyboard.is_open,
-        ready=ready,
-        **({} if interval is None else {"interval": interval}),
-    )
-    return sink
+    return console, theme_for(settings.theme, settings.code_theme, told=told, shows=shows)

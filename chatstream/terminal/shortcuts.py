@@ -4,6 +4,7 @@
     r      asks the screen to show, or to hide, the model's thinking
     x      stops the tools that run, and nothing else; while some do
     Esc    ends the answer like Ctrl+C
+    1-9    stop one of several answers, if there are several
 
 1. They are looked at with every arrival, without waiting, and count only when they come alone
    (`keyboard`). Everything else that is typed is for the shell; it ends a pause, because behind it
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from chatstream.terminal.asking import Answers
     from chatstream.terminal.beside import Beside, Meaning
 
+_DIGITS = frozenset("123456789")
+
 _KEYS: dict[Meaning, str] = {"stop": ESCAPE, "pause": " ", "thinking": "r"}
 
 
@@ -56,11 +59,15 @@ def keys(
     *,
     control: Control | None = None,
     beside: Beside | None = None,
+    restore: Callable[[], None] = lambda: None,
+    pick: Callable[[int], object] | None = None,
 ) -> Iterator[Stage]:
     """The stage to put last, in front of the screen. For the main thread.
 
     `control` is that of the run, if it has tools. If no keys can come, it cannot be answered.
     `beside` receives everything that is typed on this keyboard, which then stays open.
+    `restore` gives the screen back before the process stops; it never waits. `pick` is given the
+    digit that was pressed, unless there is a `beside`.
     `keyboard.restore` belongs to `interrupts(token, keyboard.restore)` around it.
     """
     if beside is None and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -70,7 +77,7 @@ def keys(
             control.can_answer = False
         yield lambda events: events
         return
-    jobs = _Jobs(keyboard)
+    jobs = _Jobs(keyboard, restore)
     handlers = {
         signal.SIGTSTP: jobs.stop_soon,
         signal.SIGCONT: jobs.was_stopped,
@@ -88,7 +95,7 @@ def keys(
         for number in previous:
             signal.signal(number, handlers[number])
         if beside is None:
-            yield _Keys(token, keyboard, jobs, clock, control).run
+            yield _Keys(token, keyboard, jobs, clock, control, pick=pick).run
         else:
             yield _AllKeys(token, keyboard, jobs, clock, control, beside).run
     finally:
@@ -102,13 +109,15 @@ def keys(
 class _Jobs:
     """Stopped and continued, like every job of a shell. The handlers take no lock."""
 
-    def __init__(self, keyboard: Keyboard) -> None:
+    def __init__(self, keyboard: Keyboard, restore: Callable[[], None]) -> None:
         self._keyboard = keyboard
+        self._restore = restore
         self.stopping = False  # Ctrl+Z was pressed
         self.stopped = False  # and this is over: the process was continued
 
     def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
         if self.stopping:  # nothing came since: whatever holds it up, the user need not wait
+            self._restore()
             give_screen_back()
             self.stop()
         else:
@@ -125,6 +134,7 @@ class _Jobs:
         signal.signal(signal.SIGTSTP, self.stop_soon)
 
     def quit(self, _number: int, _frame: FrameType | None) -> None:
+        self._restore()
         give_screen_back()
         self._keyboard.discard()  # as the kernel does for any program
         self._leave(signal.SIGQUIT)
@@ -146,12 +156,15 @@ class _Keys:
         clock: Clock,
         control: Control | None,
         keep: Callable[[bytes], object] | None = None,
+        *,
+        pick: Callable[[int], object] | None = None,
     ) -> None:
         self._token = token
         self._keyboard = keyboard
         self._jobs = jobs
         self._clock = clock
         self._control = control
+        self._pick = pick
         self._answers: Answers | None = None
         self._paused = False
         self._ahead = False  # the screen was told that there are no keys
@@ -217,6 +230,8 @@ class _Keys:
             yield _key("reasoning")
         elif key == "x" and self._stop_tools():
             return
+        elif self._pick is not None and key in _DIGITS:
+            self._pick(int(key))
         elif key and key.isprintable():
             self._keyboard.give_back(key.encode("latin-1"))
 

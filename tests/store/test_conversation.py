@@ -342,3 +342,98 @@ def test_a_path_has_the_rounds_of_tools_and_what_a_server_gave(
         Message("tool", [ToolResult("1", "add", "3")]),
         Message("assistant", "three"),
     ]
+
+
+@pytest.mark.parametrize("picked", [1, 2, 3])
+def test_of_several_first_answers_the_chosen_one_is_the_newest_conversation(
+    tmp_path: Path, talks: Conversations, picked: int
+) -> None:
+    for number in (1, 2, 3):
+        write_run(tmp_path, run_id(number), f"a{number}")
+    assert talks.newest() == run_id(3)
+    everybody = [run_id(number) for number in (1, 2, 3)]
+    talks.choose(run_id(picked), everybody)
+    assert talks.newest() == run_id(picked)
+    assert Conversations(tmp_path).newest() == run_id(picked)
+    write_run(tmp_path, run_id(4), "a4", question="q4", parent=run_id(picked))
+    assert talks.advance(run_id(picked), run_id(4))
+    assert talks.newest() == run_id(4)
+
+
+def test_of_several_answers_on_the_way_the_chosen_one_is_the_head(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    three_turns(tmp_path)
+    for number in (4, 5, 6):
+        write_run(tmp_path, run_id(number), f"a{number}", question="q4", parent=run_id(3))
+    talks.advance(run_id(3), run_id(4))
+    talks.choose(run_id(5), [run_id(4), run_id(5), run_id(6)])
+    assert talks.newest() == talks.head(run_id(1)) == run_id(5)
+    assert talks.parent(run_id(5)) == run_id(3)
+    assert [it.stem for it in (tmp_path / "conversations").iterdir()] == [run_id(1)]
+
+
+def test_another_choice_replaces_the_first(tmp_path: Path, talks: Conversations) -> None:
+    everybody = [run_id(number) for number in (1, 2, 3)]
+    for run in everybody:
+        write_run(tmp_path, run, "an answer")
+    for picked in (1, 3, 2, 1):
+        talks.choose(run_id(picked), everybody)
+        assert talks.newest() == run_id(picked)
+
+
+def test_one_that_was_not_chosen_can_be_continued_and_is_then_the_newest(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    for number in (1, 2):
+        write_run(tmp_path, run_id(number), f"a{number}")
+    talks.choose(run_id(1), [run_id(1), run_id(2)])
+    write_run(tmp_path, run_id(3), "a3", question="q3", parent=run_id(2))
+    assert not talks.advance(run_id(2), run_id(3))
+    assert talks.newest() == run_id(3)
+    assert texts(talks, 3) == ["why?", "a2", "q3", "a3"]
+
+
+def test_a_name_leads_to_the_chosen_answer_and_stays_with_it(
+    tmp_path: Path, talks: Conversations
+) -> None:
+    for number in (1, 2):
+        write_run(tmp_path, run_id(number), f"a{number}")
+    talks.name(run_id(1), "sky")
+    talks.choose(run_id(2), [run_id(1), run_id(2)])
+    assert talks.named("sky") == run_id(2)
+    talks.check_name("sky", run_id(2))
+    write_run(tmp_path, run_id(3), "a3", question="q3", parent=run_id(2))
+    talks.advance(run_id(2), run_id(3))
+    talks.name(run_id(2), "sky")
+    assert talks.named("sky") == run_id(3)
+    write_run(tmp_path, run_id(4), "another")
+    with pytest.raises(UsageError, match="another conversation is named"):
+        talks.name(run_id(4), "sky")
+
+
+def test_the_choice_outlives_the_database_and_the_journals_of_the_others(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        write_run(tmp_path, run_id(number), f"a{number}")
+    Conversations(tmp_path).choose(run_id(1), [run_id(number) for number in (1, 2, 3)])
+    for _ in range(2):  # the second time it is made again
+        with History(tmp_path) as history:
+            history.sync()
+        assert Conversations(tmp_path).newest() == run_id(1)
+        for file in tmp_path.glob("history.db*"):
+            file.unlink()
+    (tmp_path / "runs" / f"{run_id(1)}.jsonl").unlink()
+    assert Conversations(tmp_path).newest() == run_id(3)
+
+
+def test_the_choice_holds_once_all_journals_have_expired(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_run(tmp_path, run_id(number), f"a{number}")
+    talks = Conversations(tmp_path)
+    talks.choose(run_id(1), [run_id(1), run_id(2)])
+    with History(tmp_path) as history:
+        history.sync()
+    for journal in (tmp_path / "runs").glob("*.jsonl"):
+        journal.unlink()
+    assert Conversations(tmp_path).newest() == run_id(1)
+    assert texts(Conversations(tmp_path), 1) == ["why?", "a1"]

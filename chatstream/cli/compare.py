@@ -1,0 +1,117 @@
+"""`chatstream compare`: one question to several models, side by side."""
+
+# Annotations are not postponed: typer would have to evaluate each of them again at every start.
+
+from typing import Annotated, Any
+
+import typer
+
+from chatstream.cancel import CancelToken
+from chatstream.cli.compare_options import (
+    TAKEN,
+    Diff,
+    Judge,
+    LayoutName,
+    Models,
+    Pick,
+    Times,
+)
+from chatstream.cli.options import (
+    At,
+    Debug,
+    Edit,
+    Encoding,
+    File,
+    ImageFile,
+    Json,
+    Last,
+    Log,
+    Name,
+    NoStdin,
+    Plain,
+    RoleName,
+    Var,
+    role_of,
+    start_log,
+    takes,
+)
+from chatstream.engine.place import place_of
+from chatstream.engine.resolve import Resolved
+from chatstream.many.comparing import Wish
+from chatstream.many.comparing import compare as ask_all
+from chatstream.many.showing import Look
+from chatstream.messages import Message
+from chatstream.terminal.prompt import compose
+from chatstream.text import check_encoding
+
+
+@takes(*TAKEN)
+def compare(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="QUESTION",
+            help="The question; - is standard input. Piped input is added.",
+        ),
+    ] = None,
+    model: Models = None,
+    times: Times = 1,
+    layout: LayoutName = None,
+    diff: Diff = False,
+    judge: Judge = None,
+    pick: Pick = None,
+    last: Last = False,
+    at: At = None,
+    edit: Edit = None,
+    name: Name = None,
+    role: RoleName = None,
+    var: Var = None,
+    file: File = None,
+    image: ImageFile = None,
+    no_stdin: NoStdin = False,
+    encoding: Encoding = None,
+    as_json: Json = False,
+    plain: Plain = False,
+    debug: Debug = False,
+    log: Log = None,
+    **flags: Any,
+) -> int:
+    """Ask several models the same question and show their answers side by side.
+
+    Exit status: 0 all whole, 130 Ctrl+C; the common status if all failed alike, else
+    1.
+    """
+    start_log(locals())
+    if encoding is not None:
+        check_encoding(encoding)
+
+    def message(resolved: Resolved, token: CancelToken) -> Message:
+        question = compose(
+            prompt,
+            file or (),
+            token,
+            encoding=encoding,
+            use_stdin=not no_stdin,
+            settings=resolved.settings,
+        )
+        if resolved.role is not None:
+            question = resolved.role.asked(question)
+        if not image:
+            return Message("user", question)
+        from chatstream.engine.attaching import with_images
+
+        return with_images(question, image, token, keep=resolved.settings.journal)
+
+    return ask_all(
+        Wish(
+            models=model or (),
+            times=times,
+            look=Look(as_json=as_json, plain=plain, layout=layout),
+            diff=diff,
+            judge=judge,
+            pick=pick,
+        ),
+        {**flags, "role": role_of(role, var)},
+        place_of(last=last, at=at, edit=edit, name=name),
+        message,
+    )

@@ -1,0 +1,249 @@
+"""`chatstream compare`, from its arguments to its exit status.
+
+1. The answers come first, then what differs, then the verdict, then the table. In a pipe all of
+   that is one Markdown document on standard output; with `--json` there are only the events.
+2. The conversation continues from the first whole answer, or from the one that is picked. That is
+   stored as soon as the answers are there, and again when one is picked.
+3. The exit status is that of the answers; where they are whole, that of the verdict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.pipeline import run
+from chatstream.engine.place import FOR_A_START, START, Place, question_at, resolved_at
+from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.settings import Settings
+from chatstream.engine.whom import with_model
+from chatstream.errors import Cancelled, OutputError, UsageError
+from chatstream.many import differing, judging, picking
+from chatstream.many.compare import Answer, Comparison, contenders, shown
+from chatstream.many.showing import Look, section, show_all
+from chatstream.many.summary import as_markdown, rows
+from chatstream.merge import merge
+from chatstream.messages import Message
+from chatstream.sinks.output import put
+from chatstream.sinks.words import one_line
+from chatstream.terminal import exits
+from chatstream.terminal.interrupt import interrupts
+from chatstream.terminal.present import check_look, has_colours, is_resettable, present, tidy
+
+VERDICT = "verdict"
+"""The label of the judge's events."""
+
+_ASKED_OTHERWISE = (*FOR_A_START, "role", "schema", "schema_multi")
+"""Settings of the question that are not meant for the judge."""
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted. `pick` is the number of an answer; 0: the user is asked for it."""
+
+    models: Sequence[str]
+    times: int
+    look: Look
+    diff: bool = False
+    judge: str | None = None
+    pick: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many answers there will be."""
+        return max(len(self.models), 1) * self.times
+
+    def check(self) -> None:
+        """Raises `UsageError` for wishes that do not go together."""
+        if self.diff and self.look.as_json:
+            raise UsageError("--diff and --json exclude each other", hint="leave one of them out")
+        if self.diff and self.count != 2:
+            raise UsageError("--diff shows what differs between two answers, so it takes two")
+        if self.pick == 0 and (self.look.as_json or not picking.is_possible()):
+            raise UsageError(
+                "--pick can ask for the answer only on a terminal", hint="name it: --pick 2"
+            )
+        if self.pick is not None and self.pick > self.count > 1:
+            raise UsageError(f"--pick {self.pick}: there are only {self.count} answers")
+
+
+def compare(
+    wish: Wish,
+    flags: Mapping[str, Any],
+    place: Place,
+    message: Callable[[Resolved, CancelToken], Message],
+) -> int:
+    """Ask, show and choose; returns the exit status. `message` makes the question.
+
+    Raises a `ChatstreamError` for a mistake, before anything is asked.
+    """
+    wish.check()
+    token = CancelToken()
+    with interrupts(token), contextlib.closing(Pool()) as pool:
+        asked: list[Message] = []
+
+        def made(resolved: Resolved) -> Message:
+            asked.append(message(resolved, token))
+            return asked[0]
+
+        found = contenders(wish.models, wish.times, flags, place, made)
+        settings, look = found[0].resolved.settings, wish.look
+        check_look(settings, as_json=look.as_json, plain=look.plain, render=flags.get("render"))
+        on_screen, resettable = look.is_screen(settings), is_resettable(as_json=look.as_json)
+        found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
+        comparison = Comparison.of(found, pool, token)
+        servers = {it.label: it.server for it in found if it.server is not None}
+        try:
+            status = show_all(comparison, servers, settings, token, look)
+        finally:
+            comparison.close()
+        if comparison.ended:
+            after = _After(wish, flags, settings, comparison, pool, token)
+            status = after.tell(asked[0].content, status, shared=_share(servers))
+        if not token.cancelled:
+            tidy(settings)
+        return status
+
+
+def _share(servers: Mapping[str, str]) -> bool:
+    """Whether several answers come from one local server."""
+    return len({*servers.values()}) < len(servers)
+
+
+class _After:
+    """What follows once every answer has ended."""
+
+    def __init__(
+        self,
+        wish: Wish,
+        flags: Mapping[str, Any],
+        settings: Settings,
+        comparison: Comparison,
+        pool: Pool,
+        token: CancelToken,
+    ) -> None:
+        self._wish = wish
+        self._flags = flags
+        self._settings = settings
+        self._comparison = comparison
+        self._answers = comparison.answers
+        self._pool = pool
+        self._token = token
+        self._runs = [it.run.id for it in self._answers]
+
+    def tell(self, asked: str, status: int, *, shared: bool) -> int:
+        """Show it; returns the exit status."""
+        preferred = self._comparison.preferred()
+        if preferred is not None:
+            picking.keep(preferred, self._runs)
+        try:
+            if not self._token.cancelled:
+                if self._wish.diff:
+                    self._tell_differences()
+                if self._wish.judge is not None:
+                    status = self._judge(asked) or status
+            if not self._wish.look.as_json and self._settings.stats is not False:
+                self._section("## Summary", as_markdown(rows(self._answers)))
+                if shared:
+                    exits.note(
+                        "answers from one server may wait for each other there, so these times "
+                        "cannot be compared; `chatstream bench` measures one model at a time"
+                    )
+        except BrokenPipeError:
+            return 0
+        except OSError as error:
+            return exits.report(OutputError.of(error), ())
+        if preferred is not None:
+            status = self._pick(preferred, status)
+        elif self._wish.pick is not None:
+            exits.note("no answer has any text, so none can be picked")
+        return status
+
+    def _tell_differences(self) -> None:
+        first, second = self._answers
+        if not (first.has_text and second.has_text):
+            exits.note("--diff needs two answers, and one has no text")
+            return
+        found = differing.parts(first.text, second.text)
+        share = int(100 * differing.likeness(found))
+        legend = f"[-only in {first.name}-] {{+only in {second.name}+}} · {share} % the same"
+        shortened = [*differing.shortened(found)]
+        coloured = has_colours(1, self._settings.color) and not self._settings.accessible
+        text = differing.coloured(shortened) if coloured else differing.marked(shortened)
+        self._section("## What differs", f"{one_line(legend)}\n")
+        put(f"\n{text.rstrip()}\n".encode("utf-8", "replace"))
+
+    def _judge(self, asked: str) -> int:
+        """Ask for a verdict and show it; returns the exit status of its run."""
+        judge = str(self._wish.judge)
+        judged = [it for it in self._answers if it.has_text]
+        if len(judged) < 2:
+            exits.note("there are not two answers to judge")
+            return 1
+        order = [*range(len(judged))]
+        random.shuffle(order)
+        letters = judging.lettered(order)
+        flags = {it: value for it, value in self._flags.items() if it not in _ASKED_OTHERWISE}
+        resolved = resolved_at(START, with_model(flags, judge))
+        text = judging.question(asked, [it.text for it in judged], letters)
+        look = self._wish.look
+        question = question_at(START, resolved, [Message("user", text)])
+        verdict = run(resolved, question, self._pool, self._token)
+        self._runs.append(verdict.id)
+        answer = Answer(len(self._answers) + 1, f"{judge} (verdict)", verdict)
+        arrivals = answer.noted(verdict.arrivals)
+        if look.as_json:
+            arrivals = merge({VERDICT: arrivals})
+        else:
+            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n\n")
+        status = present(
+            arrivals,
+            resolved.settings,
+            self._token,
+            as_json=look.as_json,
+            plain=look.plain,
+            copying=None,
+        )
+        if not look.as_json:
+            best = judging.preferred(answer.text, letters)
+            key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
+            prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
+            self._section("", f"{key}{prefers}\n")
+        if (preferred := self._comparison.preferred()) is not None:
+            picking.keep(preferred, self._runs)
+        self._answers = [*self._answers, answer]
+        return status
+
+    def _section(self, title: str, text: str) -> None:
+        section(title, text, self._settings, self._wish.look)
+
+    def _pick(self, preferred: Answer, status: int) -> int:
+        """Pick an answer, if that is wished, and say where the conversation continues."""
+        answers, wish = self._comparison.answers, self._wish
+        picked = preferred
+        if wish.pick is not None and not self._token.cancelled:
+            try:
+                if wish.pick:
+                    picked = picking.answer_of(wish.pick, answers)
+                else:
+                    picked = picking.asked(answers, preferred, self._token)
+            except UsageError as error:
+                status = exits.report(error, ())
+            except Cancelled as reason:
+                status = reason.exit_status
+        lost = picking.keep(picked, self._runs)
+        if lost is not None:
+            if wish.pick is not None:
+                exits.note(lost)
+        elif os.isatty(2):
+            exits.note(
+                f"`chatstream ask -c` continues from answer {picked.name}; "
+                "--at RUN continues from another one"
+            )
+        return status

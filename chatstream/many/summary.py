@@ -1,0 +1,50 @@
+"""The table under compared answers: a row for each, with its figures and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatstream.events import Done, Error, Stats
+from chatstream.many.compare import Answer
+from chatstream.sinks.words import dollars, one_line
+
+HEAD = ("", "model", "first token", "pace", "tokens", "cost", "status")
+
+UNKNOWN = "-"
+
+
+def rows(answers: Sequence[Answer]) -> list[tuple[str, ...]]:
+    """The table, its head first."""
+    return [HEAD, *(_row(it) for it in answers)]
+
+
+def _row(answer: Answer) -> tuple[str, ...]:
+    end = answer.terminal
+    stats = end.stats if end is not None and end.stats is not None else Stats(0.0, 0)
+    usage = answer.transcript.usage
+    tokens = usage.output_tokens if usage is not None else None
+    cost = getattr(end, "cost", None)
+    return (
+        str(answer.number),
+        one_line(answer.label),
+        f"{stats.ttft:.2f} s" if stats.ttft is not None else UNKNOWN,
+        f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else UNKNOWN,
+        str(tokens) if tokens is not None else f"≈{stats.chunks}" if stats.chunks else UNKNOWN,
+        dollars(cost.run, estimated=cost.estimated) if cost is not None else UNKNOWN,
+        _status(end),
+    )
+
+
+def _status(end: Done | Error | None) -> str:
+    if isinstance(end, Error):
+        return "stopped" if end.code == "cancelled" else f"failed: {one_line(end.message, 80)}"
+    if end is None:
+        return "cut off"
+    return "whole" if end.finish_reason == "stop" else end.finish_reason.replace("_", " ")
+
+
+def as_markdown(table: Sequence[Sequence[str]]) -> str:
+    """The table as Markdown."""
+    head, *others = [[cell.replace("|", "\\|") for cell in row] for row in table]
+    lines = [head, ["---"] * len(head), *others]
+    return "".join(f"| {' | '.join(row)} |\n" for row in lines)

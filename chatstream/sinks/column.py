@@ -1,0 +1,152 @@
+"""One of several answers that are shown side by side: its text in a column, and how it stands.
+
+1. The column shows the newest rows of the answer at its own width. Text becomes pieces (`blocks`)
+   and lines (`markdown`) as in the live view; each line is brought into rows once. With another
+   width all of the text is laid out again.
+2. `whole` is the live view of the same run, which draws nothing before `finish`: then it writes the
+   whole answer at full width, with what was said of it on the way.
+3. Remote text passes `escape` before anything else.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from chatstream import events as ev
+from chatstream.escape import Escaper
+from chatstream.flow import Arrival
+from chatstream.sinks.blocks import Blocks
+from chatstream.sinks.lines import Line, line_of, rows_of
+from chatstream.sinks.live import LiveSink
+from chatstream.sinks.markdown import Markdown
+from chatstream.sinks.status import Status
+from chatstream.sinks.theme import Theme
+from chatstream.sinks.words import figures, one_line
+from chatstream.sinks.wrapping import Prose, Wrap, like, wrapped
+
+_KEPT_ROWS = 500
+"""Rows that are kept: more than any terminal shows."""
+
+
+class Column:
+    """An answer that begins at `now`; `number` is its place among them, from 1."""
+
+    def __init__(
+        self,
+        number: int,
+        label: str,
+        theme: Theme,
+        whole: LiveSink,
+        now: float,
+        wrap: Wrap = "words",
+    ) -> None:
+        self.label = label
+        self.name = one_line(f"{number} {label}")
+        self.run: str | None = None
+        self.end: ev.Terminal | None = None
+        self.has_text = False
+        self._theme = theme
+        self._wrap: Wrap = wrap
+        self._whole = whole
+        self._status = Status(theme, now)
+        self._width = 0
+        self._begin()
+
+    def write(self, arrival: Arrival, now: float) -> None:
+        """Take what came."""
+        for event in arrival.events:
+            self._see(event, now)
+        self._whole.write(Arrival([it for it in arrival.events if it is not self.end]))
+
+    def _see(self, event: ev.Event, now: float) -> None:
+        self._status.note(event, now)
+        if ev.voids(event):
+            self._begin()
+        match event:
+            case ev.Content(delta=delta):
+                self.has_text = True
+                self._held.append(self._escaper.feed(delta))
+            case ev.Metadata() if event.run:
+                self.run = event.run
+            case ev.Done() | ev.Error():
+                self.end = event
+
+    def status(self, now: float, *, queued: bool = False) -> Line:
+        """How it stands, on one line. `queued`: its server answers somebody else."""
+        theme, end = self._theme, self.end
+        if isinstance(end, ev.Done):
+            return line_of(f"✓ {figures(end)}", theme.success)
+        if isinstance(end, ev.Error):
+            if end.code == "cancelled":
+                return line_of("■ stopped", theme.warning)
+            return line_of("✗ failed", theme.failure)
+        if queued:
+            return line_of("queued: its server is busy with another answer", theme.dim)
+        return self._status.line(now) or []
+
+    def rows(self, width: int, height: int) -> list[Line]:
+        """The newest rows of the text, at most `height`."""
+        if width != self._width:
+            self._lay_out_again(width)
+        self._take()
+        open_lines = self._markdown.draw_open(self._blocks.open())
+        if self._going_on is not None:
+            rest = open_lines[0] if open_lines else []
+            open_lines[:1] = [like(self._going_on, [*self._going_on, *rest])]
+        if isinstance(self.end, ev.Error) and self.end.code != "cancelled":
+            failure = line_of(f"✗ {one_line(self.end.message)}", self._theme.failure)
+            open_lines.append(Prose(failure, 2))
+        tail: list[Line] = []
+        for line in reversed(open_lines):
+            if len(tail) >= height:
+                break
+            tail[:0] = self._rows(line)
+        room = height - len(tail)
+        above = list(self._final)[-room:] if room > 0 else []
+        return [*above, *tail][-height:] if height > 0 else []
+
+    def finish(self) -> None:
+        """Write the whole answer, for good. Idempotent."""
+        if self.end:
+            self._whole.write(Arrival([self.end]))
+        self._whole.close()
+
+    def _begin(self) -> None:
+        self._escaper = Escaper()
+        self._text: list[str] = []
+        self._held: list[str] = []
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self._blocks = Blocks()
+        self._markdown = Markdown(self._theme, lambda: self._width, self._wrap)
+        self._final: deque[Line] = deque(maxlen=_KEPT_ROWS)
+        self._going_on: Line | None = None  # the last line, if what comes next belongs to it
+
+    def _lay_out_again(self, width: int) -> None:
+        self._width = width
+        self._held[:0] = self._text
+        self._text.clear()
+        self._lay_out()
+
+    def _take(self) -> None:
+        """Bring what came since the last time into rows."""
+        text = "".join(self._held)
+        self._held.clear()
+        if not text:
+            return
+        self._text.append(text)
+        drawn = self._markdown.draw(self._blocks.feed(text))
+        lines = drawn.lines
+        if self._going_on is not None and lines:
+            lines[0] = like(self._going_on, [*self._going_on, *lines[0]])
+            self._going_on = None
+        if drawn.joined and lines:
+            self._going_on = lines.pop()
+        for line in lines:
+            self._final += self._rows(line)
+
+    def _rows(self, line: Line) -> list[Line]:
+        if isinstance(line, Prose):
+            return wrapped(line, self._width)
+        return rows_of(line, self._width)
