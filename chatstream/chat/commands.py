@@ -168,21 +168,23 @@ def _holding(session: Session, name: str) -> str:
 
 
 def _file(session: Session, argument: str) -> None:
-    for name in words_in(argument):
-        path = named(name)
-        if not (is_url(name) or is_file(path)):
-            raise UsageError(f"{name} is not a file")
-        session.files.append(name if is_url(name) else str(path))
+    session.files += _files_in(argument)
     if not session.files:
         raise UsageError("no file was named", hint="/file FILE sends it with the next message")
     tell(f"with the next message: {', '.join(session.files)}")
 
 
-def _image(session: Session, argument: str) -> None:
-    for name in words_in(argument):
+def _files_in(argument: str) -> list[str]:
+    """The files and addresses that are named. Raises `UsageError` if one of them is neither."""
+    names = words_in(argument)
+    for name in names:
         if not (is_url(name) or is_file(named(name))):
             raise UsageError(f"{name} is not a file")
-        session.images.append(name if is_url(name) else str(named(name)))
+    return [name if is_url(name) else str(named(name)) for name in names]
+
+
+def _image(session: Session, argument: str) -> None:
+    session.images += _files_in(argument)
     if not session.images:
         raise UsageError("no image was named", hint="/image FILE sends it with the next message")
     tell(f"with the next message: {', '.join(session.images)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from chatstream.addresses import is_url
 from chatstream.errors import JournalError, UsageError
 from chatstream.files import is_file
+from chatstream.files import named as path_of
 
 if TYPE_CHECKING:
     from chatstream.store.conversation import Conversations
@@ -32,7 +33,7 @@ def belongs(known: Conversations, head: str | None, after: str | None) -> bool:
 
 def named(names: Iterable[str]) -> tuple[str, ...]:
     """Names of files and URLs that are valid in any folder."""
-    return tuple(it if is_url(it) else str(Path(it).absolute()) for it in names)
+    return tuple(it if is_url(it) else str(path_of(it).absolute()) for it in names)
 
 
 def added(names: list[str], more: Iterable[str]) -> list[str]:

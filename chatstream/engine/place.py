@@ -19,7 +19,6 @@ from msgspec.structs import replace
 from chatstream.engine.pipeline import Follow, not_followed
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.run import Question
-from chatstream.engine.summaries import parted
 from chatstream.errors import JournalError, UsageError
 from chatstream.events import Labels
 from chatstream.messages import Message
@@ -175,6 +174,7 @@ def role_at(place: Place, role: Role) -> Role:
     if place.is_start:
         return role
     from chatstream.engine.context_files import is_from
+    from chatstream.engine.summaries import parted
 
     own, _ = parted("".join(it.content for it in place.messages if it.role == "system"))
     if not is_from(role.settings.get("system"), own):

@@ -38,7 +38,6 @@ from chatstream.engine.kinds import (
     variable,
 )
 from chatstream.engine.layers import TOP_LEVEL, Layer, from_file, profiles_in, without
-from chatstream.engine.option_pairs import from_pairs
 from chatstream.engine.places import PLACE, settings_of, split
 from chatstream.engine.settings import FIELDS, Settings
 from chatstream.engine.shapes import Misfit, fitted
@@ -133,6 +132,8 @@ def resolve(
     given = {name: value for name, value in flags.items() if value is not None}
     role: Role | None = given.pop("role", None)
     if isinstance(given.get("options"), list):
+        from chatstream.engine.option_pairs import from_pairs
+
         given["options"] = from_pairs(given["options"])
     usual = {"accessible": True} if _is_accessible(environ) else {}
     file = config_file.find(environ)

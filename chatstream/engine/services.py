@@ -72,7 +72,7 @@ def candidates(settings: Settings) -> list[Settings]:
     strategy, and `UsageError` for an unknown provider or if a fallback is required and missing.
     """
     names = [*_strategy(settings), *settings.fallback]
-    models = [with_model(settings, name) for name in names]
+    models = [at_model(settings, name) for name in names]
     if settings.strategy is None:
         models.insert(0, settings)
     if settings.on_drop == "fallback" and len(models) == 1:
@@ -115,7 +115,7 @@ def _label(settings: Settings) -> str:
     return f"{model}@{settings.provider}" if settings.provider else model or "the first model"
 
 
-def with_model(settings: Settings, name: str) -> Settings:
+def at_model(settings: Settings, name: str) -> Settings:
     """These settings with another model: an alias, MODEL, MODEL@PLACE or @PLACE, see `places`.
 
     Another place has another address and key; those of the first one are dropped. Raises

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatstream.cancel import CancelToken
 from chatstream.errors import ModelNotFound, ProtocolError, UsageError
 from chatstream.flow import Arrival
 from chatstream.messages import ChatRequest
-from chatstream.nearest import did_you_mean
 from chatstream.providers import Endpoint
-from chatstream.providers.details import ModelDetails, of_entry
 from chatstream.providers.failures import error_in, failure_of
 from chatstream.providers.lenient import json_text, object_of, values_in
 from chatstream.providers.text import whole_characters
 from chatstream.transport import Call, Head
 from chatstream.wording import excerpt
+
+if TYPE_CHECKING:
+    from chatstream.providers.details import ModelDetails
 
 
 class Models(ABC):
@@ -106,6 +107,9 @@ class Models(ABC):
 
         Raises a `ChatstreamError`.
         """
+        from chatstream.nearest import did_you_mean
+        from chatstream.providers.details import of_entry
+
         entries = dict((yield from self.entries(token)))
         if model not in entries:
             raise ModelNotFound(

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock
 from chatstream.errors import ChatstreamError, ModelNotFound, Truncated
 from chatstream.events import Event, Progress
 from chatstream.flow import Arrival
-from chatstream.progressing import Meter
 from chatstream.providers.base import Provider
-from chatstream.providers.details import ModelDetails, of_shown
 from chatstream.providers.failures import error_in, failure_of, no_answer
 from chatstream.providers.lenient import count_of, object_of, text_of, values_in
 from chatstream.providers.text import whole_characters
 from chatstream.transport import Head
 from chatstream.wire import NDJSONDecoder
 from chatstream.wording import sized
+
+if TYPE_CHECKING:
+    from chatstream.providers.details import ModelDetails
 
 _MAX_ERROR_BYTES = 64 * 1024
 _NOT_THERE = "file does not exist"  # a manifest that the registry does not have
@@ -57,6 +59,8 @@ class OllamaModels(Provider):
         return not isinstance(can, list) or not can or "completion" in can
 
     def details(self, model: str, token: CancelToken) -> Generator[Arrival, None, ModelDetails]:
+        from chatstream.providers.details import of_shown
+
         failure, shown = yield from self._shown(model, token)
         if failure is not None:
             raise failure
@@ -103,10 +107,12 @@ class _Steps:
     """The steps of one pull; `ended` after its end mark."""
 
     def __init__(self, clock: Clock) -> None:
+        from chatstream.progressing import Meter
+
         self.ended = False
-        self._clock = clock
+        self._new_meter = partial(Meter, clock=clock)
         self._lines = NDJSONDecoder()
-        self._meter = Meter()
+        self._meter = self._new_meter()
 
     def feed(self, data: bytes, head: Head) -> list[Event]:
         """The progress so far. Raises a `ChatstreamError` for anything that is not a step."""
@@ -128,7 +134,7 @@ class _Steps:
         if not total:
             return Progress(status, 0)
         if self._meter.stage != status:
-            self._meter = Meter([(status, 1)], self._clock)
+            self._meter = self._new_meter([(status, 1)])
         done = count_of(value.get("completed")) or 0
         self._meter.report(done, total, f"{sized(done)} of {sized(total)}")
         return self._meter.event()

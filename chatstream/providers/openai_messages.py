@@ -27,7 +27,6 @@ from chatstream.messages import (
 )
 from chatstream.providers.base import Given
 from chatstream.providers.continuing import continues, conversation
-from chatstream.providers.images import address_of
 from chatstream.providers.toolcalls import arguments_text
 
 UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
@@ -72,6 +71,8 @@ def _turns(message: Message, request: ChatRequest, given: Given) -> Iterator[dic
 def _content(message: Message, request: ChatRequest) -> str | list[dict[str, Any]]:
     if not any(isinstance(part, Image) for part in message.parts):
         return message.content
+    from chatstream.providers.images import address_of
+
     content: list[dict[str, Any]] = []
     for part in message.parts:
         if isinstance(part, Text):

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from chatstream.clock import Deadline
 from chatstream.errors import ChatstreamError
-from chatstream.store.outputs import remove_outputs
 
 if TYPE_CHECKING:
     from chatstream.store.history import History
@@ -49,6 +48,8 @@ def expire(
     deadline: Deadline | None = None,
 ) -> int:
     """Delete the journals that were kept long enough, in days; how many. Raises `JournalError`."""
+    from chatstream.store.outputs import remove_outputs
+
     complete, others = (before(it, now) if it else "" for it in (keep_complete, keep_incomplete))
     deleted = 0
     paths = history.taken_in(complete, others)

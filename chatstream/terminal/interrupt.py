@@ -13,6 +13,7 @@
 6. If Ctrl+C ends one answer of a program that continues (`ends="answer"`), a second one does
    nothing more: the first has shut the sockets down. Around the answers of such a program Ctrl+C
    ends nothing (`ends="nothing"`); each answer is inside of it, with an `interrupts` of its own.
+7. A signal that ends the program cancels the tokens of all `interrupts` that are open.
 
 What runs in a handler takes no lock and starts no thread: `CancelToken.cancel` sets an attribute
 and shuts sockets down, the five seconds are an interval timer of the kernel. Python runs handlers
@@ -85,7 +86,8 @@ def interrupts(
     around = next((it for it in previous.values() if isinstance(it, _Handler)), None)
     outermost = around is None
     putting_back = partial(_both, restore, around.restore) if around else restore
-    handle = _Handler(token, putting_back, ends or ("answer" if keeps_running() else "program"))
+    ends = ends or ("answer" if keeps_running() else "program")
+    handle = _Handler(token, putting_back, ends, around)
     for number in previous:
         signal.signal(number, handle)
     if restore is not _nothing:
@@ -111,20 +113,29 @@ def keeps_running() -> bool:
 class _Handler:
     """What the signals do."""
 
-    def __init__(self, token: CancelToken, restore: Callable[[], None], ends: Ends) -> None:
+    def __init__(
+        self,
+        token: CancelToken,
+        restore: Callable[[], None],
+        ends: Ends,
+        around: _Handler | None,
+    ) -> None:
         self._token = token
         self.restore = restore
         self.ends = ends
+        self._open: list[_Handler] = [self, *(around._open if around else ())]
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        reason = self._token.reason
+        reason = self._open[-1]._token.reason  # of the program
         if self.ends != "program" and number == signal.SIGINT:
             if self.ends == "answer":
                 self._token.cancel(_REASONS[number]())  # the token keeps the first reason
         elif reason is None:
             if _ALARM is not None:
                 signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
-            self._token.cancel(_REASONS[number]())
+            reason = _REASONS[number]()
+            for handler in self._open:
+                handler._token.cancel(reason)
         elif number != _HANG_UP:
             force(reason.exit_status, self.restore)
 

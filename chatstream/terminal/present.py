@@ -28,7 +28,6 @@ from chatstream.redact import redact
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
 from chatstream.sinks.output import Output, Writer
-from chatstream.sinks.palette import ADVICE, NOTES, background_for
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
@@ -187,6 +186,8 @@ def _finish(copying: "Copying", token: CancelToken) -> bool:
 def tell(choice: "Choice", color: When = "auto") -> None:
     """A line in italics for the user who watches; nobody else gets it."""
     if os.isatty(2):
+        from chatstream.sinks.palette import ADVICE
+
         line = clean(redact(str(choice)))
         line = f"\x1b[{ADVICE}m{line}\x1b[0m" if has_colours(2, color) else line
         standard_error().write(f"{line}\n".encode("utf-8", "replace"))
@@ -312,8 +313,11 @@ def _foreign(settings: Settings, name: str) -> Sink:
 
 
 def _note_colours(settings: Settings) -> Mapping[str, str] | None:
-    coloured = has_colours(2, settings.color)
-    return NOTES[background_for(settings.theme, os.environ)] if coloured else None
+    if not has_colours(2, settings.color):
+        return None
+    from chatstream.sinks.palette import NOTES, background_for
+
+    return NOTES[background_for(settings.theme, os.environ)]
 
 
 def question_colours(settings: Settings) -> Mapping[str, str]:

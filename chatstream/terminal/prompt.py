@@ -27,6 +27,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
+from chatstream.files import named
 from chatstream.redact import mask_address
 from chatstream.sinks.notes import standard_error
 from chatstream.text import STANDARD_INPUT, argument, decoded
@@ -73,8 +74,8 @@ def compose(
     fetched. Raises `UsageError` without a question, and for input that cannot be read or is not
     text; a `ChatstreamError` for a page that cannot be fetched.
     """
-    named = [name for name in files if _is_stdin(name)]
-    uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in named)]
+    piped = [name for name in files if _is_stdin(name)]
+    uses = [*([STANDARD_INPUT] if prompt == STANDARD_INPUT else []), *(f"-f {it}" for it in piped)]
     if len(uses) > 1:
         raise UsageError(
             f"standard input can be read only once, but it is given as {' and '.join(uses)}"
@@ -86,14 +87,14 @@ def compose(
         parts = [feed.stdin().strip("\n")]
     else:
         parts = [argument(prompt, "the question", encoding) if prompt else ""]
-        if use_stdin and not named:
+        if use_stdin and not piped:
             asked = bool(files or parts[0].strip())
             parts.append(feed.piped(asked=asked).strip("\n"))
     for name in files:
         if is_url(name):
             parts.append(_fenced(*feed.page(name)))
         else:
-            text = feed.stdin() if name in named else feed.file(Path(name))
+            text = feed.stdin() if name in piped else feed.file(named(name))
             parts.append(_fenced(_STDIN if name == STANDARD_INPUT else name, text))
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:

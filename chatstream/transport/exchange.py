@@ -42,7 +42,7 @@ from chatstream.errors import (
     Unreachable,
 )
 from chatstream.redact import mask_headers, show_url
-from chatstream.transport import proxies, trust
+from chatstream.transport import proxies
 from chatstream.transport.ahead import ENDING_SECONDS, Ahead
 from chatstream.transport.body import unpack
 from chatstream.transport.causes import causes, innermost
@@ -306,8 +306,10 @@ class Transport:
     def _tls_context(self) -> ssl.SSLContext:
         """Made when the first secure connection needs it. Raises `ConfigError`."""
         if self._context is None:
+            from chatstream.transport.trust import tls_context
+
             made = self._begun.context() if self._begun else None
-            self._context = made or trust.tls_context(self._ca_file)
+            self._context = made or tls_context(self._ca_file)
         return self._context
 
 
@@ -400,6 +402,8 @@ def _translate(
     if ours:
         raise error
     if refused := [it for it in chain if isinstance(it, ssl.SSLError | what.SSLError)]:
+        from chatstream.transport import trust
+
         raise trust.failure(refused[-1], call.url) from error
     # InvalidURL, InvalidHeader, MissingSchema…; http.client asserts what a host looks like.
     if isinstance(error, ValueError | UnicodeError | AssertionError):
@@ -427,8 +431,10 @@ def _late(where: str, connect: float | None, handle: SocketHandle) -> TimedOut:
     if handle.proxy is not None:
         what = f"no connection to {where} through {handle.proxy} {limit}"
     elif handle.trace.tcp is not None:
+        from chatstream.transport.trust import plain
+
         what = f"the TLS handshake with {where} did not finish {limit}"
-        hint = f"if the server speaks plain HTTP, write {trust.plain(where)}"
+        hint = f"if the server speaks plain HTTP, write {plain(where)}"
     else:
         what = f"no connection to {where} {limit}"
     late = TimedOut(what, hint=hint)

@@ -218,6 +218,17 @@ def test_files_stay_with_a_question_that_failed(tmp_path: Path) -> None:
     assert session.files == [str(path)]
 
 
+@pytest.mark.parametrize("command", ["/file", "/image"])
+def test_of_several_files_with_a_mistake_none_is_added(
+    command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a").write_text("the text\n")
+    session, asked = talk(f"{command} {tmp_path}/a {tmp_path}/missing https://e.com/b", "1?")
+    assert (session.files, session.images) == ([], [])
+    assert asked == [[("user", "1?")]]
+    assert f"{tmp_path}/missing is not a file" in capfd.readouterr().err
+
+
 def test_the_answer_and_the_conversation_are_written_to_files(tmp_path: Path) -> None:
     talk("1?", f"/save {tmp_path}/answer", f"/export {tmp_path}/all.md")
     assert (tmp_path / "answer").read_text() == "answer 1"

@@ -43,4 +43,6 @@ def test_a_file_has_its_whole_name_and_one_that_is_gone_is_left_out(
     (tmp_path / "a").touch()
     names = named(["a", "b", "https://example.com/c"])
     assert names == (f"{tmp_path}/a", f"{tmp_path}/b", "https://example.com/c")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert named(["~/a"]) == (f"{tmp_path}/a",)
     assert added(["x"], [*names, "x"]) == ["x", f"{tmp_path}/a", "https://example.com/c"]

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -690,3 +691,28 @@ def test_code_is_saved_beside_an_answer_as_events(tmp_path: Path) -> None:
         done = run(["ask", *flags, *server_flags("ollama", server.url), "hi"])
     assert (done.status, type(done.terminal)) == (0, ev.Done)
     assert [path.read_text() for path in (tmp_path / "code").iterdir()] == ["x = 1\n"]
+
+
+@pytest.mark.parametrize("dialect", ["ollama", "openai"])
+def test_a_plain_answer_imports_nothing_that_only_others_need(dialect: str) -> None:
+    with Script(whole(dialect)) as server:
+        line = ["ask", *server_flags(dialect, server.url), "hi"]
+        code = (
+            "import sys; from chatstream.cli.app import main; "
+            f"assert main({line!r}) == 0; print('', *sys.modules, sep='\\n')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    unused = {
+        *("engine.option_pairs", "engine.summaries", "progressing", "providers.details"),
+        *("providers.images", "sinks.palette", "store.outputs", "transport.trust"),
+        *("many", "stats", "bench", "chat", "tools"),
+    }
+    loaded = {it.removeprefix("chatstream.") for it in done.stdout.splitlines()}
+    assert loaded & unused == set()
+    assert "engine.run" in loaded

@@ -13,7 +13,7 @@ import pytest
 import chatstream
 from chatstream.engine.places import base_address, provider_at, settings_of, split
 from chatstream.engine.resolve import resolve
-from chatstream.engine.services import candidates, with_model
+from chatstream.engine.services import at_model, candidates
 from chatstream.engine.settings import Settings
 from chatstream.errors import ConfigError, UsageError
 from chatstream.providers import PROVIDERS
@@ -205,7 +205,7 @@ FIRST = Settings(provider="openai", base_url="http://first/v1", api_key="key", m
 def test_a_fallback_at_another_server_does_not_get_the_key_of_the_first(
     name: str, key: str | None, file: Path
 ) -> None:
-    assert with_model(FIRST, name).api_key == key
+    assert at_model(FIRST, name).api_key == key
 
 
 # ---- everywhere

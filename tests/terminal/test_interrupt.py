@@ -22,7 +22,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
-from chatstream.errors import Cancelled
+from chatstream.errors import Cancelled, Terminated
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import Record, read
 from chatstream.terminal.interrupt import force, interrupts, keeps_running
@@ -511,6 +511,49 @@ def test_the_grace_of_an_inner_one_goes_on_until_the_outermost_is_left() -> None
         assert signal.getitimer(signal.ITIMER_REAL)[0] > 0
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert isinstance(token.reason, Cancelled)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_the_program_cancels_the_tokens_of_all_that_are_open(
+    number: int,
+) -> None:
+    tokens = [CancelToken() for _ in range(3)]
+    with interrupts(tokens[0]), interrupts(tokens[1]):
+        with interrupts(tokens[2]):
+            pass
+        signal.raise_signal(number)
+    assert [type(it.reason) for it in tokens] == [type(tokens[0].reason)] * 2 + [type(None)]
+    assert tokens[0].reason is not None
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_ctrl_c_that_ends_an_answer_cancels_only_that() -> None:
+    program, line, answer = (CancelToken() for _ in range(3))
+    with interrupts(program, ends="nothing"), interrupts(line):
+        with interrupts(answer):
+            signal.raise_signal(signal.SIGINT)
+        assert [it.cancelled for it in (program, line, answer)] == [False, False, True]
+        with interrupts(answer):  # it was stopped, and has not ended yet
+            signal.raise_signal(signal.SIGTERM)
+        assert isinstance(program.reason, Terminated)
+        assert isinstance(line.reason, Terminated)
+        assert type(answer.reason) is Cancelled
+
+
+def test_a_second_signal_ends_the_process_whatever_was_opened_since_the_first() -> None:
+    program = """
+import signal
+from chatstream.cancel import CancelToken
+from chatstream.terminal.interrupt import interrupts
+
+with interrupts(CancelToken()):
+    signal.raise_signal(signal.SIGTERM)
+    with interrupts(CancelToken()):
+        signal.raise_signal(signal.SIGINT)
+        print("still here")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
 
 
 def _wait_until(condition: Callable[[], bool]) -> None:

@@ -50,6 +50,17 @@ def test_the_parts_come_in_order(pipe: Pipe, tmp_path: Path) -> None:
     assert question("prompt", path) == f"prompt\n\npiped\n\n{path}:\n```\ncode\n```"
 
 
+def test_a_name_that_no_shell_has_expanded_begins_at_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.py").write_text("code\n")
+    asked = compose("why?", ["~/a.py"], CancelToken(), use_stdin=False)
+    assert asked == "why?\n\n~/a.py:\n```\ncode\n```"
+    with pytest.raises(UsageError, match=f"{tmp_path}/missing cannot be read"):
+        compose("why?", ["~/missing"], CancelToken(), use_stdin=False)
+
+
 def test_standard_input_alone_is_a_question(pipe: Pipe) -> None:
     pipe("Grüße".encode())
     assert question(None) == "Grüße"
