@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.bench.rig import Failed, Rig, Spent
@@ -47,12 +48,15 @@ def rows(rig: Rig) -> Iterator[Row]:
                 raise Failed(f"{found} of {count} answers")
             return spent
 
+        def wall(command: list[str]) -> float:
+            return spend(command).wall
+
         for tokens, limit in ((LONG, 1 / 1.2), (SHORT, 1 / 0.6)):
             yield compare(
                 f"batch: {count:,} × {tokens} tokens / asyncio and httpx",
                 limit,
-                lambda its=ours(tokens): spend(its).wall,  # type: ignore[misc]
-                lambda its=theirs("batch_httpx", tokens): spend(its).wall,  # type: ignore[misc]
+                partial(wall, ours(tokens)),
+                partial(wall, theirs("batch_httpx", tokens)),
                 pairs=rig.pairs(3),
             )
         yield compare(
