@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from tests.support.loopback import Reply, Script
 
 MANY = 60
 
+Make = Callable[..., Batch]
+
 
 def prompts(count: int = MANY) -> list[str]:
     return [f"prompt {number}" for number in range(count)]
@@ -38,20 +41,28 @@ def requests(asked: Sequence[str]) -> Iterator[Request | None]:
     return requests_of(Line(number, prompt=it) for number, it in enumerate(asked, 1))
 
 
-def make(server: Script, token: CancelToken | None = None, **options: Any) -> Batch:
-    flags: dict[str, Any] = {"provider": "openai", "base_url": f"{server.url}/v1", "model": "m"}
-    flags |= {"api_key": "k", "retries": options.pop("retries", 0)}
-    flags["journal"] = options.get("keeps", True)
-    gates = Gates(pause=0.01)
-    ask = Asker(resolved_at(START, flags), Pool(gates))
-    return Batch(ask, gates, token or CancelToken(), **{"most": 8, **options})
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes batches that ask a server; their connections are closed at the end."""
+    with ExitStack() as stack:
+
+        def made(server: Script, token: CancelToken | None = None, **options: Any) -> Batch:
+            flags: dict[str, Any] = {"provider": "openai", "base_url": f"{server.url}/v1"}
+            flags |= {"model": "m", "api_key": "k", "retries": options.pop("retries", 0)}
+            flags["journal"] = options.get("keeps", True)
+            gates = Gates(pause=0.01)
+            pool = stack.enter_context(closing(Pool(gates)))
+            ask = Asker(resolved_at(START, flags), pool)
+            return Batch(ask, gates, token or CancelToken(), **{"most": 8, **options})
+
+        yield made
 
 
 def results(batch: Batch, asked: Sequence[str]) -> list[Result]:
     return [it for it in batch.results(requests(asked)) if it is not None]
 
 
-def test_results_come_in_the_order_of_the_requests() -> None:
+def test_results_come_in_the_order_of_the_requests(make: Make) -> None:
     with Answering() as server:
         batch = make(server)
         found = results(batch, prompts())
@@ -64,7 +75,7 @@ def test_results_come_in_the_order_of_the_requests() -> None:
     assert batch.stopped is None
 
 
-def test_one_that_is_slow_holds_up_the_order_but_not_the_work() -> None:
+def test_one_that_is_slow_holds_up_the_order_but_not_the_work(make: Make) -> None:
     release = threading.Event()
     slow = whole("openai", hold={"before_head": release})
     asked = prompts()
@@ -82,7 +93,7 @@ def test_one_that_is_slow_holds_up_the_order_but_not_the_work() -> None:
 
 @pytest.mark.parametrize("journal", [True, False])
 def test_answers_that_wait_are_held_or_read_from_their_journals(
-    monkeypatch: pytest.MonkeyPatch, journal: bool
+    make: Make, monkeypatch: pytest.MonkeyPatch, journal: bool
 ) -> None:
     monkeypatch.setattr(module, "HELD_BYTES", 100)
     release = threading.Event()
@@ -100,7 +111,7 @@ def test_answers_that_wait_are_held_or_read_from_their_journals(
     assert bool(list(journals(runs_folder()))) == journal
 
 
-def test_out_of_order_nothing_waits() -> None:
+def test_out_of_order_nothing_waits(make: Make) -> None:
     release = threading.Event()
     asked = prompts()
     slow = whole("openai", hold={"before_head": release})
@@ -115,7 +126,7 @@ def test_out_of_order_nothing_waits() -> None:
     assert sorted(found) == list(range(MANY))
 
 
-def test_a_failure_is_a_result_and_costs_nothing_else() -> None:
+def test_a_failure_is_a_result_and_costs_nothing_else(make: Make) -> None:
     asked = prompts(10)
     bad = Reply.json({"error": {"message": "too odd"}}, 400)
     with Answering(others={asked[3]: [bad]}) as server:
@@ -142,7 +153,7 @@ def test_a_failure_is_a_result_and_costs_nothing_else() -> None:
     ],
 )
 def test_what_all_share_stops_the_batch_after_one_request(
-    status: int, error: dict[str, str], headers: dict[str, str], code: str
+    make: Make, status: int, error: dict[str, str], headers: dict[str, str], code: str
 ) -> None:
     with Script(Reply.json({"error": error}, status, headers)) as server:
         batch = make(server, retries=3)
@@ -153,7 +164,7 @@ def test_what_all_share_stops_the_batch_after_one_request(
     assert batch.tally.failed == 0
 
 
-def test_a_quota_that_ends_in_the_middle_keeps_what_there_is() -> None:
+def test_a_quota_that_ends_in_the_middle_keeps_what_there_is(make: Make) -> None:
     asked = prompts()
     gone = Reply.json({"error": {"message": "x", "code": "insufficient_quota"}}, 429)
     with Answering(others={asked[30]: [gone]}) as server:
@@ -165,7 +176,7 @@ def test_a_quota_that_ends_in_the_middle_keeps_what_there_is() -> None:
     assert 30 not in [it.index for it in found]
 
 
-def test_a_server_that_is_not_there_stops_the_batch() -> None:
+def test_a_server_that_is_not_there_stops_the_batch(make: Make) -> None:
     with Script(whole("openai")) as server:
         pass
     batch = make(server)
@@ -174,7 +185,7 @@ def test_a_server_that_is_not_there_stops_the_batch() -> None:
     assert batch.stopped.code == "connect"
 
 
-def test_a_limit_that_all_wait_for_loses_no_request() -> None:
+def test_a_limit_that_all_wait_for_loses_no_request(make: Make) -> None:
     """No retry is allowed here, and every prompt is refused once."""
     asked = prompts()
     limited = Reply.json({"error": {"message": "slowly"}}, 429, {"retry-after-ms": "5"})
@@ -185,7 +196,7 @@ def test_a_limit_that_all_wait_for_loses_no_request() -> None:
     assert {it.attempts for it in found} == {1}
 
 
-def test_fail_fast_asks_nothing_more() -> None:
+def test_fail_fast_asks_nothing_more(make: Make) -> None:
     asked = prompts()
     bad = Reply.json({"error": {"message": "too odd"}}, 400)
     with Answering(others={asked[1]: [bad]}) as server:
@@ -197,10 +208,10 @@ def test_fail_fast_asks_nothing_more() -> None:
     assert batch.stopped is None
 
 
-def test_cancelling_ends_it_and_makes_no_results_of_what_was_under_way() -> None:
+def test_cancelling_ends_it_and_makes_no_results_of_what_was_under_way(make: Make) -> None:
     token, hold = CancelToken(), threading.Event()
     asked = prompts()
-    slow = whole("openai", hold={1: hold})
+    slow = whole("openai", hold={3: hold})
     with Answering(others={it: [slow] for it in asked[10:]}) as server:
         batch = make(server, token)
         found: list[Result] = []
@@ -213,7 +224,7 @@ def test_cancelling_ends_it_and_makes_no_results_of_what_was_under_way() -> None
     assert [it.index for it in found] == list(range(10))
 
 
-def test_closing_ends_it() -> None:
+def test_closing_ends_it(make: Make) -> None:
     slow = whole("openai", hold={1: threading.Event()})
     with Script(slow) as server:
         found = make(server).results(requests(prompts()))
@@ -224,7 +235,9 @@ def test_closing_ends_it() -> None:
         assert server.wait_closed()
 
 
-def test_an_answer_that_was_not_written_is_taken_from_its_journal(tmp_path: Path) -> None:
+def test_an_answer_that_was_not_written_is_taken_from_its_journal(
+    make: Make, tmp_path: Path
+) -> None:
     asked = prompts(6)
     output = Output(tmp_path / "out.jsonl")
     with Answering() as server:
@@ -240,7 +253,7 @@ def test_an_answer_that_was_not_written_is_taken_from_its_journal(tmp_path: Path
     output.close()
 
 
-def test_a_run_that_was_not_whole_is_asked_again(tmp_path: Path) -> None:
+def test_a_run_that_was_not_whole_is_asked_again(make: Make, tmp_path: Path) -> None:
     asked = prompts(2)
     output = Output(tmp_path / "out.jsonl")
     bad = Reply.json({"error": {"message": "too odd"}}, 400)
