@@ -28,7 +28,7 @@ class Asker:
         settings = replace(resolved.settings, buffer="none", coalesce=False)  # nobody watches
         self._resolved = replace(resolved, settings=settings)
         self._pool = pool
-        self._given = {name for name, it in resolved.origins.items() if it.startswith("--")}
+        self._given = {name for name, it in resolved.origins.items() if it.startswith("-")}
 
     def __call__(self, request: Request, spent: float, token: CancelToken) -> Run:
         """The run of this request, after so many dollars. Raises `ConfigError`, `UsageError`."""

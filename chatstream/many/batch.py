@@ -155,12 +155,9 @@ class Batch:
                 raise
         parts: list[str] = []
         terminal: Terminal | None = None
-        looked = self._clock()
+        spoke, looked = False, self._clock()
         for arrival in run.arrivals:
-            events: list[Event] = []
             if text := only_content(arrival.events):
-                if not parts:
-                    events.append(Spoke())
                 parts.append(text)
             else:
                 for event in arrival.events:
@@ -171,10 +168,15 @@ class Batch:
                     elif voids(event):
                         parts.clear()
             now = self._clock()
-            if events or now - looked >= POLL_SECONDS:
+            if parts and not spoke:
+                spoke, looked = True, now
+                yield Arrival([Spoke()])
+            elif now - looked >= POLL_SECONDS:
                 looked = now
-                yield Arrival(events)
+                yield Arrival()
         assert terminal is not None, "every run has its terminal event"
+        if self._fail_fast and isinstance(terminal, Error):
+            self.is_ending = True  # before this lane takes the next
         name = run.id if has_begun else None
         yield Arrival([Ended(result=result_of(request, name, "".join(parts), terminal))])
 
@@ -209,7 +211,7 @@ class Batch:
         tally = self.tally
         if result.error is not None:
             tally.failed += 1
-            self.is_ending = self.is_ending or self._fail_fast
+            self.is_ending = self.is_ending or self._fail_fast  # also for one that was not asked
         else:
             tally.answered += 1
             tally.cost += result.cost or 0.0

@@ -123,17 +123,16 @@ def _asked(line: Line) -> _Asked:
     if "body" in value:
         return _of_openai(value)
     if "params" in value:
-        return _of_anthropic(value["params"])
+        return _of_body(value["params"], "params")
     settings = {name: value[name] for name in _OWN if value.get(name) is not None}
     if ("prompt" in value) == ("messages" in value):
         what = "both prompt and messages" if "prompt" in value else "neither prompt nor messages"
         raise UsageError(f"it has {what}", hint=f"a line is {_FORMATS}")
-    prompt = value.get("prompt")
-    if prompt is not None:
-        if not isinstance(prompt, str):
+    if "prompt" in value:
+        if not isinstance(value["prompt"], str):
             raise UsageError("its prompt is not a text")
-        return _Asked(messages_of(prompt), _checked(settings))
-    return _Asked(_messages(value["messages"]), _checked(settings))
+        return _Asked(messages_of(value["prompt"]), checked(settings))
+    return _Asked(_messages(value["messages"]), checked(settings))
 
 
 def _loaded(data: bytes) -> dict[str, Any]:
@@ -154,16 +153,6 @@ def _of_openai(value: dict[str, Any]) -> _Asked:
     return _of_body(body, "body")
 
 
-def _of_anthropic(params: Any) -> _Asked:
-    asked = _of_body(params, "params")
-    system = asked.settings.pop("system", None)
-    if isinstance(system, list):
-        system = _text_of(system, "system")
-    if system is not None:
-        asked.settings["system"] = system
-    return asked
-
-
 def _of_body(body: Any, where: str) -> _Asked:
     """A body as the service takes it. Its other parameters become options, sent as they are."""
     if not isinstance(body, dict):
@@ -171,18 +160,12 @@ def _of_body(body: Any, where: str) -> _Asked:
     if body.get("tools") or body.get("functions"):
         raise UsageError("it has tools", hint="a batch calls no tools")
     fields = {_NAMES.get(name, name): it for name, it in body.items() if it is not None}
+    if isinstance(system := fields.get("system"), list):
+        fields["system"] = "".join(_text(it) for it in system)
     messages = _messages(fields.pop("messages", None))
     settings = {name: fields.pop(name) for name in _OWN if name in fields}
     options = {name: it for name, it in fields.items() if name not in _LEFT_OUT}
-    return _Asked(messages, _checked({**settings, **({"options": options} if options else {})}))
-
-
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
-    system = settings.get("system")
-    return {
-        **checked({name: it for name, it in settings.items() if name != "system"}),
-        **({"system": system} if system is not None else {}),
-    }
+    return _Asked(messages, checked({**settings, **({"options": options} if options else {})}))
 
 
 def _messages(given: Any) -> list[Message]:
@@ -192,17 +175,15 @@ def _messages(given: Any) -> list[Message]:
 
 
 def _message(given: Any, number: int) -> Any:
-    """A message whose content may be a list of parts, as OpenAI and Anthropic write them."""
-    if not isinstance(given, Mapping) or not isinstance(given.get("content"), list):
+    """A message, whose content may be a list of parts, as OpenAI and Anthropic write them."""
+    if not isinstance(given, Mapping):
         return given
-    where = f"message {number}"
-    role = "system" if given.get("role") == "developer" else given.get("role")
-    parts = [_part(it, where) for it in given["content"]]
-    return {
-        **{name: it for name, it in given.items() if name != "content"},
-        "parts": parts,
-        "role": role,
-    }
+    message = {name: it for name, it in given.items() if it is not None}
+    if message.get("role") == "developer":
+        message["role"] = "system"
+    if isinstance(message.get("content"), list):
+        message["parts"] = [_part(it, f"message {number}") for it in message.pop("content")]
+    return message
 
 
 def _part(given: Any, where: str) -> Any:
@@ -223,6 +204,7 @@ def _part(given: Any, where: str) -> Any:
     raise UsageError(f"{where} has a part of type {kind!r}", hint="a part is a text or an image")
 
 
-def _text_of(parts: list[Any], where: str) -> str:
-    texts = [_part(it, where) for it in parts]
-    return "".join(it if isinstance(it, str) else str(it.get("text", "")) for it in texts)
+def _text(part: Any) -> str:
+    if isinstance(part, Mapping) and isinstance(text := part.get("text"), str):
+        return text
+    raise UsageError("its system prompt is not a text")
