@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import sha256
@@ -169,8 +170,8 @@ class Composition:
         yield Arrival([self._end()])
 
     def _make_outline(self) -> Iterator[Arrival]:
-        answer = self._job.text(OUTLINE) or ""
-        if not answer:
+        known = self._job.text(OUTLINE)
+        if known is None or not self._use(known):
             pieces: list[str] = []
             yield Arrival([self.progress], connected=False)
             for arrival in self._running([Task(OUTLINE_LABEL, self._begin_outline)]):
@@ -180,17 +181,17 @@ class Composition:
                     elif voids(event):
                         pieces.clear()
                 yield arrival
-            answer = "".join(pieces)
-        if self.failures or self._token.cancelled:
-            return
-        try:
-            self.outline = outline.of_answer(answer, self._plan.topic)
-        except (ValueError, KeyError, TypeError) as error:
-            self.failures[OUTLINE_LABEL] = Error(
-                "invalid_answer", f"the outline cannot be used: {error}", False, True
-            )
-            return
+            if self.failures or self._token.cancelled:
+                return
+            if not self._use("".join(pieces)):
+                self.failures[OUTLINE_LABEL] = _UNUSABLE
         self._meter.next_stage()
+
+    def _use(self, answer: str) -> bool:
+        """Whether this is an outline to go by."""
+        with contextlib.suppress(ValueError):
+            self.outline = outline.of_answer(answer, self._plan.topic)
+        return self.outline is not None
 
     def _write(self, plan: Outline) -> Iterator[Arrival]:
         labels = plan.labels
@@ -295,6 +296,7 @@ class Composition:
         return Error(code, words, False, True, hint=hint)
 
 
+_UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)
 _EMPTY = Error("empty", "the answer has no text", False, False)
 
 
