@@ -289,7 +289,9 @@ class Composition:
             return Done(finish_reason="stop", usage=self._usage, stats=stats, attempts=1)
         if OUTLINE_LABEL in self.failures:
             failed = failures[0]
-            return replace(failed, stream=None, message=f"no outline: {failed.message}")
+            words = f"no outline: {failed.message}"
+            ways = "try again, or give one with --outline FILE"
+            return Error(failed.code, words, False, True, failed.status, failed.hint or ways)
         kinds = {it.code for it in failures} if len(failures) == self.asked else set()
         code = kinds.pop() if len(kinds) == 1 else ChatstreamError.code
         words = f"{counted(len(failures), 'section')} could not be written"

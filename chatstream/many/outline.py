@@ -78,7 +78,8 @@ PAGE = Outline(
 
 def schema(sections: int | None) -> schemas.Schema:
     """What the answer to `question` has to fit."""
-    text, number = {"type": "string"}, {"type": "integer"}
+    text: schemas.Schema = {"type": "string"}
+    number: schemas.Schema = {"type": "integer"}
     its = schemas.table({"heading": text, "notes": text, "words": number})
     count = {"minItems": sections or 1, "maxItems": sections or MOST_SECTIONS}
     return schemas.table({"title": text, "sections": {"type": "array", "items": its, **count}})
