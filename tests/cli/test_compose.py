@@ -30,7 +30,10 @@ def test_the_options_arrive_under_their_names(given: dict[str, Any]) -> None:
     assert given["arguments"] | {"flags": None} == {
         **dict.fromkeys(("outline", "file", "log", "flags")),
         **dict.fromkeys(("as_json", "plain", "debug"), False),
-        "topic": "rain", "sections": 4, "jobs": 2, "again": True,
+        "topic": "rain",
+        "sections": 4,
+        "jobs": 2,
+        "again": True,
         "out": given["arguments"]["out"],
     }
     assert str(given["arguments"]["out"]) == "x.md"
