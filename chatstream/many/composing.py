@@ -39,12 +39,11 @@ from chatstream.files import named, read_whole
 from chatstream.flow import Arrival, Sink, close
 from chatstream.many import outline
 from chatstream.many.compose import OUTLINE_LABEL, Composition, Job, Plan
-from chatstream.many.document import Document
+from chatstream.many.document import Document, told
 from chatstream.many.gate import Gates
 from chatstream.many.outline import Outline
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
-from chatstream.sinks.words import note, one_line
 from chatstream.store.composed import Composed
 from chatstream.store.place import state_folder
 from chatstream.terminal import exits, prompt
@@ -189,6 +188,7 @@ class Written:
         self._composition = composition
         self._document: Document | None = None
         self._pieces: list[str] = []
+        self._has_model = False
 
     @property
     def text(self) -> str:
@@ -205,24 +205,19 @@ class Written:
             close(arrivals)
 
     def in_order(self, arrivals: Iterator[Arrival], *, on_screen: bool) -> Iterator[Arrival]:
-        """The document as the events of one answer: its text, warnings, and its end.
+        """The document as the events of one answer: who writes it, its text, warnings, the end.
 
         On a screen each arrival says how far it is, too.
         """
         last: Progress | None = None
         try:
             for arrival in arrivals:
-                text = self._take(arrival)
-                events: list[Event] = [Content(text)] if text else []
+                events = [*self._beside(arrival), *self._take(arrival)]
                 for event in arrival.events:
                     if isinstance(event, Progress):
                         last = event
-                        if not on_screen:
-                            events.append(event)
                     elif event.stream is None:
                         events.append(event)
-                    elif (said := _told(event)) is not None:
-                        events.append(said)
                 is_end = bool(events) and isinstance(events[-1], Terminal)
                 if on_screen and last is not None and arrival.events and not is_end:
                     events.append(last)
@@ -230,32 +225,29 @@ class Written:
         finally:
             close(arrivals)
 
-    def _take(self, arrival: Arrival) -> str:
+    def _beside(self, arrival: Arrival) -> Iterator[Event]:
+        """The model, once; and what is to be said of the outline."""
+        for event in arrival.events:
+            if isinstance(event, Metadata) and not self._has_model and event.stream is not None:
+                self._has_model = True
+                yield Metadata(model=event.model)
+            if event.stream != OUTLINE_LABEL or isinstance(event, Error):
+                continue  # the end of the document tells why there is no outline
+            if said := told(event):
+                yield Warn("outline", said)
+
+    def _take(self, arrival: Arrival) -> list[Event]:
         composition, label = self._composition, arrival.stream
         if self._document is None and composition.outline is not None:
             self._document = Document(composition.outline)
         if self._document is None:
-            return ""
+            return []
         if label is not None and label != OUTLINE_LABEL:
             for event in arrival.events:
                 self._document.note(composition.number_of(label), event)
-        text = self._document.take()
-        self._pieces.append(text)
-        return text
-
-
-def _told(event: Event) -> Event | None:
-    """What a reader of the document is told of a section."""
-    if isinstance(event, Metadata):
-        return Metadata(model=event.model)
-    if isinstance(event, Error):
-        if event.code == "cancelled":
-            return None
-        return Warn("section", f"{event.stream}: {one_line(event.message)}")
-    if isinstance(event, Retry | Fallback | Warn):
-        said = event.message if isinstance(event, Warn) else note(event)
-        return Warn("section", f"{event.stream}: {said}")
-    return None
+        taken = self._document.take()
+        self._pieces += [it.delta for it in taken if isinstance(it, Content)]
+        return taken
 
 
 def _beside(arrivals: Iterator[Arrival], draw: Draw, *, lines: bool) -> Iterator[Arrival]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstream.events import Content, Done, Error, Event, Retry, Stats
+from chatstream.events import Content, Done, Error, Event, Retry, Stats, Warn
 from chatstream.many import outline
 from chatstream.many.document import Document
 from chatstream.many.outline import PAGE
@@ -24,11 +25,20 @@ def document(sections: int, title: str = "Title") -> Document:
 
 def fed(made: Document, *events: tuple[int, Event]) -> list[str]:
     """What can be shown after each event."""
-    shown = [made.take()]
+    shown = [taken(made)]
     for number, event in events:
         made.note(number, event)
-        shown.append(made.take())
+        shown.append(taken(made))
     return shown
+
+
+def taken(made: Document) -> str:
+    """The text that can be shown now; a warning is in brackets."""
+    return "".join(
+        it.delta if isinstance(it, Content) else f"[{it.message}]"
+        for it in made.take()
+        if isinstance(it, Content | Warn)
+    )
 
 
 def test_the_section_whose_turn_it_is_goes_out_as_it_arrives() -> None:
@@ -60,16 +70,30 @@ def test_a_section_without_text_leaves_no_trace() -> None:
     shown = fed(
         document(3), (1, Content("one")), (1, DONE), (2, FAILED), (3, Content("3")), (3, DONE)
     )
-    assert "".join(shown) == "# Title\n\n## H1\n\none\n\n## H3\n\n3\n"
+    assert "".join(shown) == "# Title\n\n## H1\n\none\n\n[2 H2: it broke]## H3\n\n3\n"
+
+
+def test_what_is_to_be_said_of_a_section_waits_for_its_turn() -> None:
+    shown = fed(
+        document(2),
+        *[(2, Warn("w", "careful")), (2, FAILED), (1, Content("one")), (1, Warn("w", "slow"))],
+        *[(1, Content(" and two")), (1, DONE)],
+    )
+    assert shown == [
+        *("", "", "", "# Title\n\n## H1\n\none", "[1 H1: slow]", " and two"),
+        "\n[2 H2: careful][2 H2: it broke]",
+    ]
 
 
 def test_a_document_without_any_text_has_no_title() -> None:
-    assert "".join(fed(document(2), (1, FAILED), (2, FAILED))) == ""
+    assert "".join(fed(document(2), (1, FAILED), (2, FAILED))) == (
+        "[1 H1: it broke][2 H2: it broke]"
+    )
 
 
 def test_the_text_of_a_section_that_broke_off_stays() -> None:
     shown = fed(document(2), (1, Content("one and")), (1, FAILED), (2, Content("two")), (2, DONE))
-    assert "".join(shown) == "# Title\n\n## H1\n\none and\n\n## H2\n\ntwo\n"
+    assert "".join(shown) == ("# Title\n\n## H1\n\none and\n\n[1 H1: it broke]## H2\n\ntwo\n")
 
 
 def test_void_text_is_forgotten() -> None:
@@ -78,7 +102,9 @@ def test_void_text_is_forgotten() -> None:
         *[(2, Content("wrong")), (2, RESET), (2, Content("right")), (2, DONE)],
         *[(1, Content("one")), (1, DONE)],
     )
-    assert "".join(shown) == "# Title\n\n## H1\n\none\n\n## H2\n\nright\n"
+    whole = re.sub(r"\[.*?\]", "", "".join(shown))
+    assert whole == "# Title\n\n## H1\n\none\n\n## H2\n\nright\n"
+    assert "[2 H2: retrying" in "".join(shown)
 
 
 def test_a_heading_that_the_model_repeats_is_left_out() -> None:
