@@ -138,6 +138,7 @@ class Composition:
         self.outline = plan.outline
         self.failures: dict[str, Error] = {}  # by label
         self.asked = 0  # sections, in this run
+        self.is_whole = False  # the document
         self._plan = plan
         self._job = job
         self._pool = pool
@@ -167,7 +168,9 @@ class Composition:
             yield from self._make_outline()
         if self.outline is not None:
             yield from self._write(self.outline)
-        yield Arrival([self._end()])
+        end = self._end()
+        self.is_whole = isinstance(end, Done)
+        yield Arrival([end])
 
     def _make_outline(self) -> Iterator[Arrival]:
         known = self._job.text(OUTLINE)

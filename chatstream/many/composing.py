@@ -22,7 +22,7 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.settings import Settings
-from chatstream.errors import ChatstreamError, UsageError
+from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import (
     Content,
     Done,
@@ -45,7 +45,7 @@ from chatstream.many.outline import Outline
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
 from chatstream.store.composed import Composed
-from chatstream.store.place import state_folder
+from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits, prompt
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_screen, present, show, tidy
@@ -125,9 +125,13 @@ def _outline(given: str | None, topic: str, token: CancelToken) -> Outline | Non
 def _job(plan: Plan, stack: contextlib.ExitStack, *, again: bool) -> Job:
     if not plan.resolved.settings.journal:
         return Job(None)
-    composed = stack.enter_context(contextlib.closing(Composed(state_folder(), plan.key)))
-    if again:
-        composed.forget()
+    try:
+        composed = stack.enter_context(contextlib.closing(Composed(state_folder(), plan.key)))
+        if again:
+            composed.forget()
+    except (NoHome, JournalError) as error:
+        exits.warn([f"the next run will write everything again: {error.message}"])
+        return Job(None)
     return Job(composed)
 
 
@@ -151,11 +155,11 @@ def _show(
             status = present(arrivals, settings, token, as_json=as_json, plain=plain, copying=None)
         else:
             status = show(arrivals, _unprinted(settings), token)
-    if status == 0 and out is not None:
-        status = _save(out, written.text)
-    if status == 0 and not composition.asked:
+    if not composition.is_whole:
+        return status
+    if not composition.asked:
         exits.note("everything had been written before; --again starts over")
-    return status
+    return status if out is None else _save(out, written.text)
 
 
 def _unprinted(settings: Settings) -> Sink:

@@ -241,6 +241,29 @@ def test_a_full_disk_is_a_failure(plan: str) -> None:
     assert "No space left" in done.stderr
 
 
+def test_a_reader_of_events_that_is_gone_gets_no_half_file(plan: str, tmp_path: Path) -> None:
+    out, held = tmp_path / "o.md", threading.Event()
+    slow = {**replies(), 3: says(TEXTS[3], hold={"after_head": held})}
+    more = ["--outline", plan, "--json", "--out", str(out)]
+    with Sections(slow) as server, Running(command(server, *more)) as client:
+        assert client.process.stdout is not None
+        client.read_until(b'"done"')
+        client.process.stdout.close()
+        held.set()
+        assert client.process.wait(LIMIT) == 0
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("home", ["", "/dev/null"])
+def test_where_nothing_can_be_kept_the_document_is_written_all_the_same(
+    plan: str, home: str
+) -> None:
+    with Sections(replies()) as server:
+        done = run_here(command(server, "--outline", plan), XDG_STATE_HOME="/dev/null/x", HOME=home)
+    assert (done.status, done.stdout.decode()) == (0, DOCUMENT)
+    assert "the next run will write everything again: " in done.stderr
+
+
 def test_control_c_says_how_to_continue_and_loses_nothing(plan: str) -> None:
     held = threading.Event()
     slow = says("The second", " one.", hold={1: held})
