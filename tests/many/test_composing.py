@@ -308,7 +308,7 @@ def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None
         for _ in range(by_size(3, 12)):
             server.play(Reply())
             with Running(command(server, "--outline", str(plan), "--json")) as client:
-                enough = chance.randrange(1, 40)
+                enough = chance.randrange(20 * sections, 40 * sections)  # all would be 45 each
                 for _ in range(enough):
                     if not client.read_line():
                         break
@@ -316,6 +316,7 @@ def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None
                 client.process.wait()
             assert not whole & {*server.asked}
             whole |= ended(client._read)
+        assert whole
         server.play(Reply())
         done = run(command(server, "--outline", str(plan)))
         assert not whole & {*server.asked}
