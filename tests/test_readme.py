@@ -94,6 +94,8 @@ RULES = (
     Rule(r"chatstream ask --tools-file tools.py ", shows="An answer", result="59"),
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
+    Rule(r"chatstream compose .*--out page.md$", shows="wrote page.md", makes="page.md"),
+    Rule(r"chatstream compose ", elsewhere="tests/many/test_composing.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),

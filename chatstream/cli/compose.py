@@ -25,9 +25,10 @@ from chatstream.many.outline import MOST_SECTIONS
 _SERVER = ("provider", "model", "base_url", "profile", "strategy", "fallback", "headers", "system")
 _REQUEST = ("temperature", "max_tokens", "effort", "options", "timeout")
 _FAILURES = ("retries", "connect_timeout", "first_token_timeout", "idle_timeout", "journal")
+_OUTPUT = tuple(name for name in LOOK if name != "reasoning")  # no section shows any
 
 
-@takes(*_SERVER, *_REQUEST, *_FAILURES, *LOOK)
+@takes(*_SERVER, *_REQUEST, *_FAILURES, *_OUTPUT)
 def compose(
     topic: Annotated[
         str | None,

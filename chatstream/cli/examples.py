@@ -31,7 +31,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "compose": (
         'chatstream compose "How rainbows form"',
         'chatstream compose "A bakery in Bath" --outline page --out page.md',
-        'chatstream compose "Our release" --outline outline.md -f notes.txt -j 5 > release.md',
+        'chatstream compose "Version 2" --outline plan.md -f notes.txt > news.md',
     ),
     "resume": (
         "chatstream resume",

@@ -33,9 +33,10 @@ _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Question": (
-        *("QUESTION", "--continue", "--name", "--at", "--edit", "--role", "--var"),
+        *("QUESTION", "TOPIC", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
+    "Document": ("--sections", "--outline", "--out", "--jobs", "--again"),
     "Model and server": (
         *("--provider", "--model", "--quick", "--base-url", "--profile", ..., "--header"),
     ),

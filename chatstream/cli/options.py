@@ -134,8 +134,8 @@ Quick = Annotated[
         "--quick",
         parser=_model,
         metavar="[MODEL]",
-        show_default="the first of speed-priority",
-        help="Also ask this model, and show its quick answer first; in a pipe, on standard error.",
+        help="Also ask MODEL, and show its quick answer first; in a pipe, on standard error. "
+        "Without MODEL, the strategies speed-priority and quality-first say who is asked.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import sha256
@@ -137,6 +138,7 @@ class Composition:
         self.outline = plan.outline
         self.failures: dict[str, Error] = {}  # by label
         self.asked = 0  # sections, in this run
+        self.is_whole = False  # the document
         self._plan = plan
         self._job = job
         self._pool = pool
@@ -166,11 +168,13 @@ class Composition:
             yield from self._make_outline()
         if self.outline is not None:
             yield from self._write(self.outline)
-        yield Arrival([self._end()])
+        end = self._end()
+        self.is_whole = isinstance(end, Done)
+        yield Arrival([end])
 
     def _make_outline(self) -> Iterator[Arrival]:
-        answer = self._job.text(OUTLINE) or ""
-        if not answer:
+        known = self._job.text(OUTLINE)
+        if known is None or not self._use(known):
             pieces: list[str] = []
             yield Arrival([self.progress], connected=False)
             for arrival in self._running([Task(OUTLINE_LABEL, self._begin_outline)]):
@@ -180,17 +184,17 @@ class Composition:
                     elif voids(event):
                         pieces.clear()
                 yield arrival
-            answer = "".join(pieces)
-        if self.failures or self._token.cancelled:
-            return
-        try:
-            self.outline = outline.of_answer(answer, self._plan.topic)
-        except (ValueError, KeyError, TypeError) as error:
-            self.failures[OUTLINE_LABEL] = Error(
-                "invalid_answer", f"the outline cannot be used: {error}", False, True
-            )
-            return
+            if self.failures or self._token.cancelled:
+                return
+            if not self._use("".join(pieces)):
+                self.failures[OUTLINE_LABEL] = _UNUSABLE
         self._meter.next_stage()
+
+    def _use(self, answer: str) -> bool:
+        """Whether this is an outline to go by."""
+        with contextlib.suppress(ValueError):
+            self.outline = outline.of_answer(answer, self._plan.topic)
+        return self.outline is not None
 
     def _write(self, plan: Outline) -> Iterator[Arrival]:
         labels = plan.labels
@@ -288,13 +292,16 @@ class Composition:
             return Done(finish_reason="stop", usage=self._usage, stats=stats, attempts=1)
         if OUTLINE_LABEL in self.failures:
             failed = failures[0]
-            return replace(failed, stream=None, message=f"no outline: {failed.message}")
+            words = f"no outline: {failed.message}"
+            ways = "try again, or give one with --outline FILE"
+            return Error(failed.code, words, False, True, failed.status, failed.hint or ways)
         kinds = {it.code for it in failures} if len(failures) == self.asked else set()
         code = kinds.pop() if len(kinds) == 1 else ChatstreamError.code
         words = f"{counted(len(failures), 'section')} could not be written"
         return Error(code, words, False, True, hint=hint)
 
 
+_UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)
 _EMPTY = Error("empty", "the answer has no text", False, False)
 
 

@@ -22,7 +22,7 @@ from chatstream.cancel import CancelToken
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved, resolve
 from chatstream.engine.settings import Settings
-from chatstream.errors import ChatstreamError, UsageError
+from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import (
     Content,
     Done,
@@ -39,14 +39,13 @@ from chatstream.files import named, read_whole
 from chatstream.flow import Arrival, Sink, close
 from chatstream.many import outline
 from chatstream.many.compose import OUTLINE_LABEL, Composition, Job, Plan
-from chatstream.many.document import Document
+from chatstream.many.document import Document, told
 from chatstream.many.gate import Gates
 from chatstream.many.outline import Outline
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
-from chatstream.sinks.words import note, one_line
 from chatstream.store.composed import Composed
-from chatstream.store.place import state_folder
+from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits, prompt
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.present import check_look, is_screen, present, show, tidy
@@ -126,9 +125,13 @@ def _outline(given: str | None, topic: str, token: CancelToken) -> Outline | Non
 def _job(plan: Plan, stack: contextlib.ExitStack, *, again: bool) -> Job:
     if not plan.resolved.settings.journal:
         return Job(None)
-    composed = stack.enter_context(contextlib.closing(Composed(state_folder(), plan.key)))
-    if again:
-        composed.forget()
+    try:
+        composed = stack.enter_context(contextlib.closing(Composed(state_folder(), plan.key)))
+        if again:
+            composed.forget()
+    except (NoHome, JournalError) as error:
+        exits.warn([f"the next run will write everything again: {error.message}"])
+        return Job(None)
     return Job(composed)
 
 
@@ -152,11 +155,11 @@ def _show(
             status = present(arrivals, settings, token, as_json=as_json, plain=plain, copying=None)
         else:
             status = show(arrivals, _unprinted(settings), token)
-    if status == 0 and out is not None:
-        status = _save(out, written.text)
-    if status == 0 and not composition.asked:
+    if not composition.is_whole:
+        return status
+    if not composition.asked:
         exits.note("everything had been written before; --again starts over")
-    return status
+    return status if out is None else _save(out, written.text)
 
 
 def _unprinted(settings: Settings) -> Sink:
@@ -189,6 +192,7 @@ class Written:
         self._composition = composition
         self._document: Document | None = None
         self._pieces: list[str] = []
+        self._has_model = False
 
     @property
     def text(self) -> str:
@@ -205,24 +209,19 @@ class Written:
             close(arrivals)
 
     def in_order(self, arrivals: Iterator[Arrival], *, on_screen: bool) -> Iterator[Arrival]:
-        """The document as the events of one answer: its text, warnings, and its end.
+        """The document as the events of one answer: who writes it, its text, warnings, the end.
 
         On a screen each arrival says how far it is, too.
         """
         last: Progress | None = None
         try:
             for arrival in arrivals:
-                text = self._take(arrival)
-                events: list[Event] = [Content(text)] if text else []
+                events = [*self._beside(arrival), *self._take(arrival)]
                 for event in arrival.events:
                     if isinstance(event, Progress):
                         last = event
-                        if not on_screen:
-                            events.append(event)
                     elif event.stream is None:
                         events.append(event)
-                    elif (said := _told(event)) is not None:
-                        events.append(said)
                 is_end = bool(events) and isinstance(events[-1], Terminal)
                 if on_screen and last is not None and arrival.events and not is_end:
                     events.append(last)
@@ -230,32 +229,29 @@ class Written:
         finally:
             close(arrivals)
 
-    def _take(self, arrival: Arrival) -> str:
+    def _beside(self, arrival: Arrival) -> Iterator[Event]:
+        """The model, once; and what is to be said of the outline."""
+        for event in arrival.events:
+            if isinstance(event, Metadata) and not self._has_model and event.stream is not None:
+                self._has_model = True
+                yield Metadata(model=event.model)
+            if event.stream != OUTLINE_LABEL or isinstance(event, Error):
+                continue  # the end of the document tells why there is no outline
+            if said := told(event):
+                yield Warn("outline", said)
+
+    def _take(self, arrival: Arrival) -> list[Event]:
         composition, label = self._composition, arrival.stream
         if self._document is None and composition.outline is not None:
             self._document = Document(composition.outline)
         if self._document is None:
-            return ""
+            return []
         if label is not None and label != OUTLINE_LABEL:
             for event in arrival.events:
                 self._document.note(composition.number_of(label), event)
-        text = self._document.take()
-        self._pieces.append(text)
-        return text
-
-
-def _told(event: Event) -> Event | None:
-    """What a reader of the document is told of a section."""
-    if isinstance(event, Metadata):
-        return Metadata(model=event.model)
-    if isinstance(event, Error):
-        if event.code == "cancelled":
-            return None
-        return Warn("section", f"{event.stream}: {one_line(event.message)}")
-    if isinstance(event, Retry | Fallback | Warn):
-        said = event.message if isinstance(event, Warn) else note(event)
-        return Warn("section", f"{event.stream}: {said}")
-    return None
+        taken = self._document.take()
+        self._pieces += [it.delta for it in taken if isinstance(it, Content)]
+        return taken
 
 
 def _beside(arrivals: Iterator[Arrival], draw: Draw, *, lines: bool) -> Iterator[Arrival]:

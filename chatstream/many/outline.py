@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -52,6 +51,19 @@ class Outline(msgspec.Struct, frozen=True):
         return [f"{number} {it.heading}" for number, it in enumerate(self.sections, 1)]
 
 
+class _Planned(msgspec.Struct):
+    heading: str
+    notes: str
+    words: int
+
+
+class _Answer(msgspec.Struct):
+    title: str
+    sections: list[_Planned]
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
 PAGE = Outline(
     "",
     (
@@ -66,7 +78,8 @@ PAGE = Outline(
 
 def schema(sections: int | None) -> schemas.Schema:
     """What the answer to `question` has to fit."""
-    text, number = {"type": "string"}, {"type": "integer"}
+    text: schemas.Schema = {"type": "string"}
+    number: schemas.Schema = {"type": "integer"}
     its = schemas.table({"heading": text, "notes": text, "words": number})
     count = {"minItems": sections or 1, "maxItems": sections or MOST_SECTIONS}
     return schemas.table({"title": text, "sections": {"type": "array", "items": its, **count}})
@@ -104,15 +117,15 @@ def request(topic: str, outline: Outline, number: int) -> str:
 
 def of_answer(answer: str, topic: str) -> Outline:
     """The outline that a model has given by `schema`. Raises `ValueError` for one without use."""
-    found: dict[str, Any] = msgspec.json.decode(answer)
+    found = _answer.decode(answer)
     sections = [
-        _section(_one_line(it["heading"]), it["notes"], it["words"])
-        for it in found["sections"]
-        if _one_line(it["heading"])
+        _section(heading, it.notes, it.words)
+        for it in found.sections
+        if (heading := _one_line(it.heading))
     ]
     if not sections:
         raise ValueError("the outline has no sections")
-    return Outline(_one_line(found["title"]) or title_of(topic), tuple(sections))
+    return Outline(_one_line(found.title) or title_of(topic), tuple(sections))
 
 
 def of_file(text: str, name: str, topic: str) -> Outline:
@@ -128,6 +141,12 @@ def of_file(text: str, name: str, topic: str) -> Outline:
         raise UsageError(f"{name} has {len(parts)} sections; at most {MOST_SECTIONS} are possible")
     sections = tuple(_section(heading, "\n".join(notes).strip()) for heading, notes in parts)
     return Outline(title or title_of(topic), sections)
+
+
+def heading_in(line: str) -> str:
+    """The words of a heading of Markdown; "" for any other line."""
+    heading = _HEADING.match(line)
+    return _one_line(heading[2]) if heading else ""
 
 
 def title_of(topic: str) -> str:

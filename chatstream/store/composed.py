@@ -6,6 +6,7 @@
 2. Lines are only ever appended. One that was cut by a crash is passed over, and the next begins on
    a line of its own.
 3. One process at a time writes a document: the file is locked while it is open.
+4. A file that has not changed for as long as incomplete answers are kept is deleted (`expire`).
 """
 
 from __future__ import annotations
@@ -95,3 +96,11 @@ class Composed:
 
     def _unusable(self, error: OSError) -> JournalError:
         return JournalError(f"{self._path} cannot be used: {error.strerror}")
+
+
+def expire(state_folder: Path, before: float) -> None:
+    """Delete the files that have not changed since `before` (seconds since 1970). Never raises."""
+    with contextlib.suppress(OSError):
+        for path in (state_folder / "composed").iterdir():
+            if path.stat().st_mtime < before:
+                path.unlink()

@@ -78,11 +78,14 @@ def sweep(folder: Path, keep_complete: float, keep_incomplete: float, now: float
         if not due:
             return
         os.utime(stamp, (now, now))
+        from chatstream.store.composed import expire as expire_composed
         from chatstream.store.history import History  # SQLite, for one run in an hour
 
         deadline = Deadline(_BUDGET)
         with History(folder, tell=log.debug, deadline=deadline) as history:
             history.sync()
             expire(history, keep_complete, keep_incomplete, now, deadline)
+        if keep_incomplete:
+            expire_composed(folder, now - keep_incomplete * _DAY)
     except (OSError, ChatstreamError):
         log.debug("old journals could not be deleted", exc_info=True)

@@ -163,8 +163,10 @@ def test_the_conversation_continues_from_the_detailed_answer() -> None:
     with Models(**in_turn("short", "long")) as server:
         assert ask(server, "--quick", "small").status == 0
         assert len(journals(runs_folder())) == 2
-        assert run_here(["ask", "-c", "--quick", "small", "And then?"]).status == 0
-        assert run_here(["ask", "-c", "And last?"]).status == 0
+        for more in (["--quick", "small", "And then?"], ["And last?"]):
+            done = run_here(["ask", "-c", *more])
+            assert done.status == 0
+            assert "branch" not in done.stderr
     last = server.requests[-1].json
     assert last["model"] == "big"
     assert [it["content"] for it in last["messages"]] == [

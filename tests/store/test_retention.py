@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatstream.clock import Deadline
+from chatstream.store.composed import Composed
 from chatstream.store.history import History
 from chatstream.store.retention import EXPIRING, STAMP, before, expire, sweep
 from tests.support.runs import failed, run_id, running, started_at, write_run
@@ -153,3 +154,15 @@ def test_how_far_it_is_is_told(folder: Path) -> None:
         history.progress = lambda *it: told.append(it)
         expire(history, 7, 7, FIRST + 99 * DAY)
     assert told == [(EXPIRING, done, 3) for done in range(4)]
+
+
+def test_a_sweep_deletes_old_records_of_documents(folder: Path) -> None:
+    last = FIRST + 99 * DAY
+    for key, age in (("old", 31 * DAY), ("new", 29 * DAY)):
+        Composed(folder, key).close()
+        os.utime(folder / "composed" / f"{key}.jsonl", (last - age, last - age))
+    sweep(folder, 7, 0, last - 2 * 3601)
+    sweep(folder, 7, 0, last - 3601)
+    assert {it.stem for it in (folder / "composed").iterdir()} == {"old", "new"}
+    sweep(folder, 7, 30, last)
+    assert {it.stem for it in (folder / "composed").iterdir()} == {"new"}

@@ -1,0 +1,403 @@
+"""`compose` as a command: what is shown where, in which order, and what a second run does."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from chatstream.events import Content, Done, Progress, decode
+from tests.support.client import COMMAND, LIMIT, Finished, Running, run, run_here, server_flags
+from tests.support.loopback import Reply
+from tests.support.sampling import by_size, seeded
+from tests.support.sections import OUTLINE, Sections, outline, says
+from tests.support.tmux import tmux
+from tests.support.unavailable import require
+
+BROKEN = Reply.json({"error": "no room left"}, 400)
+TEXTS = {1: "The first one.", 2: "The second one.", 3: "The third one."}
+DOCUMENT = (
+    "# Title\n\n## A\n\nThe first one.\n\n## B\n\nThe second one.\n\n## C\n\nThe third one.\n"
+)
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> str:
+    path = tmp_path / "plan.md"
+    path.write_text("# Title\n## A\n## B\n## C\n")
+    return str(path)
+
+
+def replies() -> dict[int, Reply]:
+    return {number: says(text) for number, text in TEXTS.items()}
+
+
+def command(server: Sections, *more: str) -> list[str]:
+    flags = server_flags("ollama", server.url)
+    return ["compose", *flags, "--retries", "0", *more, "a topic"]
+
+
+def compose(server: Sections, *more: str) -> Finished:
+    return run_here(command(server, *more))
+
+
+def test_in_a_pipe_the_document_is_bytes_and_standard_error_names_what_is_written(
+    plan: str,
+) -> None:
+    with Sections(replies()) as server:
+        done = compose(server, "--outline", plan)
+    assert (done.status, done.stdout.decode()) == (0, DOCUMENT)
+    assert sorted(done.stderr.splitlines()) == ["written: 1 A", "written: 2 B", "written: 3 C"]
+
+
+def test_sections_are_shown_in_order_though_they_end_out_of_order(plan: str) -> None:
+    first, second = threading.Event(), threading.Event()
+    held = {
+        1: says("The first", " one.", hold={1: first}),
+        2: says("The second one.", hold={"after_head": second}),
+        3: says(TEXTS[3]),
+    }
+    with Sections(held) as server, Running(command(server, "--outline", plan)) as client:
+        assert client.process.stderr is not None
+        assert client.process.stdout is not None
+        assert client.process.stderr.readline() == b"written: 3 C\n"
+        shown = os.read(client.process.stdout.fileno(), 1000)
+        while len(shown) < len("# Title\n\n## A\n\nThe first"):
+            shown += os.read(client.process.stdout.fileno(), 1000)
+        assert shown == b"# Title\n\n## A\n\nThe first"  # the one whose turn it is, live
+        second.set()
+        assert client.process.stderr.readline() == b"written: 2 B\n"
+        first.set()
+        done = client.finish()
+    assert shown + done.stdout == DOCUMENT.encode()
+    assert done.status == 0
+
+
+def test_json_has_labelled_events_progress_and_the_end_of_the_document(plan: str) -> None:
+    with Sections(replies()) as server:
+        done = compose(server, "--outline", plan, "--json")
+    events = [decode(line) for line in done.stdout.splitlines()]
+    for number, label in enumerate(("1 A", "2 B", "3 C"), 1):
+        own = [it for it in events if it.stream == label]
+        assert [it.seq for it in own] == list(range(len(own)))
+        assert "".join(it.delta for it in own if isinstance(it, Content)) == TEXTS[number]
+        assert isinstance(own[-1], Done)
+    told = [it.percentage or 0 for it in events if isinstance(it, Progress)]
+    assert told == sorted(told)
+    assert told[-1] == 100
+    assert isinstance(events[-1], Done)
+    assert events[-1].stream is None
+    assert (done.status, done.stderr) == (0, "")
+
+
+def test_a_second_run_prints_the_document_and_asks_nothing(plan: str) -> None:
+    with Sections(replies()) as server:
+        first = compose(server, "--outline", plan)
+        server.play(Reply())
+        second = compose(server, "--outline", plan)
+        assert server.asked == []
+        assert (second.status, second.stdout) == (0, first.stdout)
+        assert "everything had been written before; --again starts over" in second.stderr
+        assert compose(server, "--outline", plan, "--again").stdout == first.stdout
+        assert sorted(server.asked) == [1, 2, 3]
+
+
+def test_a_failed_section_is_named_and_is_all_that_the_second_run_writes(plan: str) -> None:
+    with Sections({**replies(), 2: BROKEN}) as server:
+        first = compose(server, "--outline", plan)
+        server.replies = replies()
+        server.play(Reply())
+        second = compose(server, "--outline", plan)
+    assert first.status == 1
+    assert first.stdout == b"# Title\n\n## A\n\nThe first one.\n\n## C\n\nThe third one.\n"
+    assert "2 B: " in first.stderr
+    assert "no room left" in first.stderr
+    assert "1 section could not be written" in first.stderr
+    assert "run the same command again to write what is missing" in first.stderr
+    assert (second.status, second.stdout.decode()) == (0, DOCUMENT)
+    assert server.asked == [2]
+
+
+def test_a_refused_key_is_a_refusal(plan: str) -> None:
+    with Sections(dict.fromkeys(TEXTS, Reply.json({"error": "wrong key"}, 401))) as server:
+        done = compose(server, "--outline", plan)
+    assert (done.status, done.stdout) == (3, b"")
+    assert len(server.asked) == 1  # the gate
+
+
+def test_the_outline_may_come_from_the_model() -> None:
+    with Sections({OUTLINE: outline("A", "B", "C"), **replies()}) as server:
+        done = compose(server, "--sections", "3")
+        assert (done.status, done.stdout.decode()) == (0, DOCUMENT)
+        server.play(Reply())
+        again = compose(server, "--sections", "3")
+    assert (again.status, again.stdout) == (0, done.stdout)
+    assert server.asked == []
+
+
+def test_an_outline_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    out = tmp_path / "page.md"
+    with Sections({OUTLINE: BROKEN}) as server:
+        for more in ([], ["--out", str(out)], ["--json"]):
+            done = compose(server, *more)
+            assert done.status == 3
+            told = done.stdout.decode() if more == ["--json"] else done.stderr
+            assert "no outline: " in told
+            assert "no room left" in told
+    assert not out.exists()
+
+
+def test_a_page_has_its_own_outline() -> None:
+    said = {1: "Fresh bread", 2: "Warm since 1890.", 3: "Our oven is old.", 4: "Come in."}
+    with Sections({number: says(text) for number, text in said.items()}) as server:
+        done = compose(server, "--outline", "page")
+    assert done.status == 0
+    assert done.stdout.decode() == (
+        "# Fresh bread\n\n## Warm since 1890.\n\nOur oven is old.\n\nCome in.\n"
+    )
+
+
+def test_a_file_gets_the_document_when_it_is_whole(plan: str, tmp_path: Path) -> None:
+    out = tmp_path / "document.md"
+    out.write_text("the one before")
+    with Sections({**replies(), 2: BROKEN}) as server:
+        failed = compose(server, "--outline", plan, "--out", str(out))
+        assert (failed.status, failed.stdout) == (1, b"")
+        assert out.read_text() == "the one before"
+        assert "1 section could not be written" in failed.stderr
+        server.replies = replies()
+        done = compose(server, "--outline", plan, "--out", str(out))
+    assert (done.status, done.stdout) == (0, b"")
+    assert out.read_text() == DOCUMENT
+    assert f"wrote {out}" in done.stderr
+
+
+def test_json_and_a_file_go_together(plan: str, tmp_path: Path) -> None:
+    out = tmp_path / "document.md"
+    with Sections(replies()) as server:
+        done = compose(server, "--outline", plan, "--out", str(out), "--json")
+    assert isinstance(decode(done.stdout.splitlines()[-1]), Done)
+    assert out.read_text() == DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--outline", "/nowhere/plan"], "/nowhere/plan cannot be read: No such file"),
+        (["--outline", "/dev/null"], "/dev/null has no sections"),
+        (["--outline", "page", "--sections", "3"], "--outline and --sections exclude each other"),
+        (["--sections", "0"], "--sections"),
+        (["--sections", "many"], "--sections"),
+        (["-j", "0"], "--jobs"),
+        (["--out", "/"], "--out / cannot be written"),
+        (["-p", "nobody"], "nobody"),
+        (["--outline", ""], "cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_asks_nothing(more: list[str], said: str) -> None:
+    done = run_here(["compose", *more, "a topic"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_topic_is_a_mistake() -> None:
+    done = run_here(["compose", "--outline", "page"])
+    assert done.status == 2
+    assert "no question was given" in done.stderr or "no topic was given" in done.stderr
+
+
+def test_a_topic_may_come_from_standard_input_and_files(tmp_path: Path, plan: str) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("what we know")
+    with Sections(replies()) as server:
+        flags = server_flags("ollama", server.url)
+        done = run_here(
+            ["compose", *flags, "--outline", plan, "-f", str(notes), "-"], stdin=b"from a pipe"
+        )
+    assert done.status == 0
+    asked = server.requests[0].json["messages"][-1]["content"]
+    assert "from a pipe" in asked
+    assert "what we know" in asked
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(plan: str) -> None:
+    with Sections(replies()) as server, Running(command(server, "--outline", plan)) as client:
+        assert client.process.stdout is not None
+        client.process.stdout.close()
+        assert client.process.wait(LIMIT) == 0
+
+
+def test_a_full_disk_is_a_failure(plan: str) -> None:
+    with Sections(replies()) as server:
+        done = run_here(command(server, "--outline", plan), stdout=Path("/dev/full"))
+    assert done.status == 1
+    assert "No space left" in done.stderr
+
+
+def test_a_reader_of_events_that_is_gone_gets_no_half_file(plan: str, tmp_path: Path) -> None:
+    out, held = tmp_path / "o.md", threading.Event()
+    slow = {**replies(), 3: says(TEXTS[3], hold={"after_head": held})}
+    more = ["--outline", plan, "--json", "--out", str(out)]
+    with Sections(slow) as server, Running(command(server, *more)) as client:
+        assert client.process.stdout is not None
+        client.read_until(b'"done"')
+        client.process.stdout.close()
+        held.set()
+        assert client.process.wait(LIMIT) == 0
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("home", ["", "/dev/null"])
+def test_where_nothing_can_be_kept_the_document_is_written_all_the_same(
+    plan: str, home: str
+) -> None:
+    with Sections(replies()) as server:
+        done = run_here(command(server, "--outline", plan), XDG_STATE_HOME="/dev/null/x", HOME=home)
+    assert (done.status, done.stdout.decode()) == (0, DOCUMENT)
+    assert "the next run will write everything again: " in done.stderr
+
+
+def test_control_c_says_how_to_continue_and_loses_nothing(plan: str) -> None:
+    held = threading.Event()
+    slow = says("The second", " one.", hold={1: held})
+    with Sections({**replies(), 2: slow}) as server:
+        with Running(command(server, "--outline", plan)) as client:
+            assert client.process.stderr is not None
+            for _ in range(2):
+                assert client.process.stderr.readline().startswith(b"written: ")
+            client.process.send_signal(signal.SIGINT)
+            done = client.finish()
+        held.set()
+        assert done.status == 130
+        assert "run the same command again to write what is missing" in done.stderr
+        server.play(Reply())
+        again = run(command(server, "--outline", plan))
+    assert (again.status, again.stdout.decode()) == (0, DOCUMENT)
+    assert server.asked == [2]
+
+
+def test_two_processes_do_not_write_one_document(plan: str) -> None:
+    held = threading.Event()
+    slow = {number: says(text, hold={"after_head": held}) for number, text in TEXTS.items()}
+    with Sections(slow) as server, Running(command(server, "--outline", plan)) as client:
+        assert server.wait_requests(1, LIMIT)
+        other = compose(server, "--outline", plan)
+        held.set()
+        assert (client.finish().status, other.status) == (0, 2)
+    assert "being written by another process" in other.stderr
+
+
+@pytest.mark.serial
+def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None:
+    """Killed at random moments; then what is whole in a journal is never asked for again."""
+    sections = by_size(6, 30)
+    chance = seeded("compose")
+    plan = tmp_path / "plan"
+    plan.write_text("".join(f"H{number}\n" for number in range(1, sections + 1)))
+    texts = {number: f"Text {number} " * 20 for number in range(1, sections + 1)}
+    slow = {number: says(*text.split(" "), pace=0.002) for number, text in texts.items()}
+    whole: set[int] = set()
+    with Sections(slow) as server:
+        for _ in range(by_size(3, 12)):
+            server.play(Reply())
+            with Running(command(server, "--outline", str(plan), "--json")) as client:
+                enough = chance.randrange(20 * sections, 40 * sections)  # all would be 45 each
+                for _ in range(enough):
+                    if not client.read_line():
+                        break
+                client.process.kill()
+                client.process.wait()
+            assert not whole & {*server.asked}
+            whole |= ended(client._read)
+        assert whole
+        server.play(Reply())
+        done = run(command(server, "--outline", str(plan)))
+        assert not whole & {*server.asked}
+    assert done.status == 0
+    expected = "".join(f"\n\n## H{at}\n\n{text.replace(' ', '')}" for at, text in texts.items())
+    assert done.stdout.decode() == f"# a topic{expected}\n"
+
+
+def ended(output: bytes) -> set[int]:
+    """The sections whose end was printed."""
+    lines = output[: output.rfind(b"\n") + 1].splitlines()
+    ends = (it for it in map(json.loads, lines) if it["type"] == "done" and "stream" in it)
+    return {int(re.match(r"\d+", it["stream"])[0]) for it in ends}  # type: ignore[index]
+
+
+# ---- on a terminal
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_terminal_shows_the_sections_in_order_and_one_bar(columns: int, plan: str) -> None:
+    first, second = threading.Event(), threading.Event()
+    held = {
+        1: says("The first", " one.", hold={1: first}),
+        2: says(TEXTS[2], hold={"after_head": second}),
+        3: says(TEXTS[3]),
+    }
+    with Sections(held) as server, require(tmux(columns, 24)) as pane:
+        pane.run([*COMMAND, *command(server, "--outline", plan)])
+        pane.until_shown("The first")
+        pane.until(lambda: share(pane.text()) > 30)
+        assert "The third one." not in pane.text()
+        at_first = share(pane.text())
+        second.set()
+        pane.until(lambda: share(pane.text()) > 60)
+        assert share(pane.text()) >= at_first
+        assert "The second one." not in pane.text()
+        first.set()
+        pane.until(lambda: pane.ended)
+        assert pane.status == 0
+        lines = [line for line in pane.lines() if line.strip() and "✓" not in line]
+    assert lines[:7] == ["Title", "A", TEXTS[1], "B", TEXTS[2], "C", TEXTS[3]]
+    assert "writing" not in "\n".join(lines)
+
+
+def share(text: str) -> int:
+    """The percentage that the bar shows."""
+    found = re.findall(r"(\d+) %", text)
+    return int(found[-1]) if found else 0
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("columns", [80, 40])
+def test_a_terminal_has_the_bar_while_a_file_is_written(
+    columns: int, plan: str, tmp_path: Path
+) -> None:
+    held = threading.Event()
+    slow: Mapping[int, Reply] = {**replies(), 2: says(TEXTS[2], hold={"after_head": held})}
+    out = tmp_path / "o.md"
+    with Sections(slow) as server, require(tmux(columns, 24)) as pane:
+        pane.run([*COMMAND, *command(server, "--outline", plan, "--out", str(out))])
+        pane.until(lambda: share(pane.text()) > 60)
+        assert len(pane.lines()) == 1
+        held.set()
+        pane.until(lambda: pane.ended)
+        assert pane.status == 0
+        assert pane.text().replace("\n", "") == f"wrote {out}"
+    assert out.read_text() == DOCUMENT
+
+
+@pytest.mark.serial
+def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
+    never = threading.Event()
+    slow: Mapping[int, Reply] = {**replies(), 2: says("The second", " one.", hold={1: never})}
+    with Sections(slow) as server, require(tmux(80, 24)) as pane:
+        pane.run([*COMMAND, *command(server, "--outline", plan)])
+        pane.until_shown("The second")
+        pane.send("C-c")
+        pane.until(lambda: pane.ended)
+        assert pane.status == 130
+        shown = pane.text()
+    assert "■ stopped" in shown
+    assert "run the same command again to write what is missing" in " ".join(shown.split())
+    assert shown.count("The first one.") == 1
