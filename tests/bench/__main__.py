@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import (
     accuracy,
     ahead,
+    analysis,
     chat,
     cpu,
     journal,
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "tools": tools.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,
+    "analysis": analysis.rows,
     "accuracy": accuracy.rows,
 }
 
