@@ -47,6 +47,7 @@ SAMPLES: list[ev.AnyEvent] = [
     ev.Retry(attempt=2, max=3, delay=0.5, cause="c", status=429, emitted_chars=1, action="reset"),
     ev.Retry(attempt=2, max=3, delay=0.5, cause="c", action="continue"),
     ev.Fallback("a", "b", "c"),
+    ev.Analysis(ev.TextFigures(words=2, keywords={"é": 2}, plugins={"p": {"a": [1]}}), final=True),
     ev.Context(window=8192, used=7000, left_out=2),
     ev.Warn("c", "m"),
     ev.Usage(1, 2, 3, 4, 0.5),

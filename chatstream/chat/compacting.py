@@ -48,7 +48,10 @@ INSTRUCTION = (
 ROOM = 0.8
 """The share of the window that the conversation may fill, so that the summary has the rest."""
 
-_UNSET = (*SOURCES_OF_TOOLS, "schema", "schema_multi", "max_tokens")
+_UNSET = (
+    *SOURCES_OF_TOOLS,
+    *("schema", "schema_multi", "max_tokens", "stop_when", "analyze", "filters"),
+)
 
 
 def compact(session: Session, summary: str) -> Summary | None:

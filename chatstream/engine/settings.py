@@ -223,7 +223,7 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     analyze: Annotated[
         bool,
-        Option("Output", "Count words, keywords, repetition and more in the answer."),
+        Option("Output", "Count words, keywords, repetition and more in the answer.", rare=True),
     ] = False
     filters: Annotated[
         list[str],

@@ -84,7 +84,7 @@ class _Analyze:
         self._settle()
         self._has_text = self._is_over = False
         self._is_new = False  # there is text that no event has told of
-        self._told = 0.0  # when the last event was, or the first text
+        self._told: float | None = None  # when the last event was, or the first text
         self._seq, self._t = -1, -1.0  # of the last event, where they are numbered
         self._shift = 0  # of the numbers that follow
 
@@ -153,7 +153,7 @@ class _Analyze:
         self, text: TextAnalysis, plugins: Mapping[str, Analyzer]
     ) -> tuple[TextAnalysis, dict[str, Analyzer]]:
         copies: dict[str, Analyzer] = {}
-        for name, plugin in plugins.items():
+        for name, plugin in list(plugins.items()):
             if name in self._called:
                 try:
                     copies[name] = copy.deepcopy(plugin)
@@ -170,7 +170,7 @@ class _Analyze:
     def _is_due(self, arrival: Arrival) -> bool:
         received = self._t if self._seq >= 0 else arrival.t
         now = received if received >= 0 else self._clock()
-        if not self._told:
+        if self._told is None:
             self._told = now
         if now - self._told < EVERY_SECONDS:
             return False

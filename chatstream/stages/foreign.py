@@ -1,8 +1,8 @@
 """Filters of other packages: a stage that we did not write, and that may fail in any way.
 
 1. It stands behind the journal, and is given copies: nothing that it does changes what is kept.
-2. The terminal event does not go through it. It comes after all that the filter has said, so a run
-   ends as it did, whatever the filter drops.
+2. The event that opens the run and the terminal one do not go through it. They come before and
+   after all that the filter has said, so a run ends as it did, whatever the filter drops.
 3. If it fails, or ends before the run does, a warning names it. What it was given since it last
    said something is passed on as it came, and so is the rest: no text is lost.
 4. The events that leave it are numbered again, without a gap; an event that it has made has the
@@ -18,7 +18,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from chatstream.events import Content, Done, Error, Event, Reasoning, Warn
+from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Warn
 from chatstream.flow import Arrival, Stage, close
 from chatstream.plugins import FAILURES, what
 
@@ -33,6 +33,7 @@ class _Foreign:
         self._called = called
         self._stage = stage
         self._arrivals = arrivals
+        self._left: Iterator[Arrival] = iter(())  # of these
         self._given: list[Arrival] = []  # as they came, since it last said something
         self._is_over = False  # all that comes was given
         self._end: list[Event] = []  # the terminal event, once it has come
@@ -43,6 +44,7 @@ class _Foreign:
         filtered: Iterator[Arrival] = iter(())
         reason = ""
         try:
+            yield from self._opening()
             try:
                 filtered = iter(self._stage(self._source()))
                 for arrival in filtered:
@@ -68,10 +70,19 @@ class _Foreign:
                 close(filtered)
             close(self._arrivals)
 
+    def _opening(self) -> Iterator[Arrival]:
+        """The event that opens the run, if there is one; the filter is given what follows."""
+        for arrival in self._arrivals:
+            if arrival.events and isinstance(opening := arrival.events[0], Metadata):
+                del arrival.events[0]
+                yield self._numbered(Arrival([opening], connected=arrival.connected))
+            self._left = chain([arrival], self._arrivals)
+            return
+
     def _source(self) -> Iterator[Arrival]:
         """What the filter is given."""
         try:
-            for arrival in self._arrivals:
+            for arrival in self._left:
                 if arrival.events:
                     if isinstance(arrival.events[-1], Done | Error):
                         self._end = [arrival.events.pop()]
@@ -84,7 +95,7 @@ class _Foreign:
 
     def _rest(self) -> Iterator[Arrival]:
         """What comes after a failure."""
-        return iter(()) if self._is_over else self._arrivals
+        return iter(()) if self._is_over else self._left
 
     def _numbered(self, arrival: Arrival) -> Arrival:
         for event in arrival.events:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 
 from chatstream.analysis import keywords
 from chatstream.analysis.keywords import Keywords
+from chatstream.analysis.text import KEYWORDS
+from chatstream.analysis.wordlists import STOP_WORDS
 from tests.support.sampling import seeded
 
 
@@ -50,14 +51,25 @@ def test_a_rare_word_may_be_forgotten_and_none_is_counted_too_high(
     chance = seeded("keywords")
     words = [f"word{int(chance.paretovariate(0.6)) % 5000}" for _ in range(20_000)]
     exact, found = Counter(words), counted(" ".join(words))
-    assert len(found._counts) <= 100
-    assert all(number <= exact[word] for word, number in found.top(100).items())
+    assert len(found._words) <= 100
+    assert all(number <= exact[word] for word, number in found.top(40).items())
     assert found.top(5) == dict(exact.most_common(5))
 
 
-def test_up_to_the_bound_every_count_is_exact() -> None:
-    words = [f"word{at}" for at in range(keywords.MAX_WORDS)] * 2
-    found = counted(" ".join(words))
-    assert set(found.top(keywords.MAX_WORDS).values()) == {2}
-    tops = list(found.top(20).values())
-    assert all(a >= b for a, b in pairwise(tops))
+@pytest.mark.parametrize("spread", [0.3, 0.6, 1.2])
+def test_up_to_the_bound_the_keywords_are_those_of_the_whole_text(spread: float) -> None:
+    chance = seeded("spread", spread)
+    words = [f"word{int(chance.paretovariate(spread)) % 9000}" for _ in range(20_000)]
+    words += sorted(STOP_WORDS["en"]) * 9
+    found = Keywords()
+    for at, word in enumerate(words):
+        found.add(word)
+        if at % 4000 == 0:
+            exact = Counter(words[: at + 1])
+            assert found.top(8) == dict(exact.most_common(8))
+    exact = Counter(it for it in words if it not in STOP_WORDS["en"])
+    assert list(found.top(8).items()) == exact.most_common(8)
+
+
+def test_there_are_more_leaders_than_stop_words_of_a_language() -> None:
+    assert max(map(len, STOP_WORDS.values())) + KEYWORDS <= keywords._LEADERS

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import (
     accuracy,
     ahead,
+    analysis,
     batch,
     chat,
     cpu,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "batch": batch.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,
+    "analysis": analysis.rows,
     "accuracy": accuracy.rows,
 }
 

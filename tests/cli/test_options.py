@@ -127,7 +127,7 @@ def test_ask_and_resume_take_all_that_decides_about_recovery(command: str) -> No
 def test_whatever_shows_a_run_takes_all_that_decides_how(command: str) -> None:
     look = {
         *("reasoning", "stats", "render", "color", "theme", "code_theme", "wrap"),
-        *("accessible", "notify"),
+        *("accessible", "notify", "analyze", "filters", "renderer"),
     }
     assert look == set(options.LOOK)
     arguments = taken(command, *(["run"] if command == "replay" else []))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from chatstream.errors import UsageError
+from chatstream.plugins import TOOLS
 from chatstream.tools import builtin
 from chatstream.tools.functions import tool
 from chatstream.tools.registry import Toolset, built_in, from_callables
 from chatstream.tools.tool import Tool
+from tests.support.distributions import importable, install
 from tests.support.toolcalls import Said
 
 
@@ -214,22 +215,13 @@ class Site:
         self.folder = folder
 
     def install(self, name: str, points: dict[str, str], code: str) -> None:
-        module = name.replace("-", "_")
-        (self.folder / f"{module}.py").write_text(dedent(code))
-        info = self.folder / f"{module}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        lines = [f"{point} = {target}" for point, target in points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[chatstream.tools]", *lines, ""]))
-        (info / "RECORD").write_text("")
+        install(self.folder, name, {TOOLS: points}, code)
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    importable(folder, monkeypatch)
     return Site(folder)
 
 
