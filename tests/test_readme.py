@@ -95,6 +95,8 @@ RULES = (
     Rule(r"chatstream ask --tools-from ", shows="An answer", result="sixty"),
     Rule(r"chatstream ask --mcp", elsewhere="tests/cli/test_ask_mcp.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
+    Rule(r"chatstream compare .*> answers.md$", makes="answers.md"),
+    Rule(r"chatstream compare ", shows="## Summary"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
     Rule(r"chatstream models pull ", shows="qwen3:4b is ready"),

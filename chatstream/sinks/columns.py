@@ -162,7 +162,7 @@ class ColumnsSink:
         else:
             rows = self._stacked(now, width, room)
         rows = rows[:room]
-        rows += [()] * (room - len(rows))
+        rows += [[]] * (room - len(rows))
         return [*rows, *([Cell(0, width, line)] for line in below)][-height:]
 
     def _side_by_side(self, now: float, cells: int, height: int) -> list[Row]:
@@ -172,12 +172,15 @@ class ColumnsSink:
             columns.append([*head, *column.rows(cells, height - len(head))])
         step = cells + len(_BETWEEN)
         between = self._dim(_BETWEEN)
+        bars = [
+            Cell(it * step - len(_BETWEEN), len(_BETWEEN), between) for it in range(len(columns))
+        ]
         rows: list[Row] = []
         for number in range(height):
             row: list[Cell] = []
             for place, lines in enumerate(columns):
                 if place:
-                    row.append(Cell(place * step - len(_BETWEEN), len(_BETWEEN), between))
+                    row.append(bars[place])
                 row.append(Cell(place * step, cells, lines[number] if number < len(lines) else []))
             rows.append(row)
         return rows
