@@ -24,12 +24,15 @@ from chatstream.clock import Clock, monotonic
 from chatstream.flow import Arrival, Key, Typed
 from chatstream.sinks.column import Column
 from chatstream.sinks.lines import Line, line_of
-from chatstream.sinks.live import FRAMES_PER_SECOND, MAX_PAUSE_SECONDS, LiveSink
+from chatstream.sinks.live import MAX_PAUSE_SECONDS, LiveSink
 from chatstream.sinks.region import Region
 from chatstream.sinks.secondscreen import Cell, Row, SecondScreen
 from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.typed import typed_lines
 from chatstream.sinks.wrapping import Wrap
+
+FRAMES_PER_SECOND = 20
+"""Fewer than for one answer: a frame has several to draw, and nobody reads all of them at once."""
 
 LEAST_CELLS = 34
 """A column narrower than this cannot be read; the answers are then shown one at a time."""
