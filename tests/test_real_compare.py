@@ -82,10 +82,10 @@ def test_under_chaos_the_document_stays_in_order(chaos: str) -> None:
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_llamacpp_answers_as_many_at_once_as_it_has_slots(slots: int) -> None:
-    with require(llama_server("tiny", "--parallel", str(slots))) as server:
+    with require(llama_server("tiny", "--parallel", str(slots), "--ctx-size", "16384")) as server:
         line = ["compare", "-p", "llamacpp", "--base-url", server.url, "-m", "tiny", "-n", "3"]
-        line += ["-t", "0", "--max-tokens", "60", "--stats", "Tell me a story."]
-        done = run([*line, "--json"])
+        line += ["-t", "0", "-o", "ignore_eos=true", "Tell me a story."]
+        done = run([*line, "--max-tokens", "100", "--json"])
         assert done.status == 0
         texts = {}
         for label in ("tiny", "tiny #2", "tiny #3"):
@@ -94,7 +94,7 @@ def test_llamacpp_answers_as_many_at_once_as_it_has_slots(slots: int) -> None:
             texts[label] = "".join(it.delta for it in events if isinstance(it, Content))
         assert all(texts.values())
         with require(tmux(120, 24)) as pane:
-            pane.run([*COMMAND, *line])
+            pane.run([*COMMAND, *line, "--max-tokens", "3000"])
             pane.until_shown("queued")
             pane.until(lambda: pane.ended)
             assert pane.status == 0
