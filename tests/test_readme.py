@@ -97,6 +97,8 @@ RULES = (
     Rule(r"chatstream compose .*--out page.md$", shows="wrote page.md", makes="page.md"),
     Rule(r"chatstream compose ", elsewhere="tests/many/test_composing.py"),
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
+    Rule(r"chatstream compare .*> answers.md$", makes="answers.md"),
+    Rule(r"chatstream compare ", shows="## Summary"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
     Rule(r"chatstream models pull ", shows="qwen3:4b is ready"),

@@ -14,9 +14,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'git diff | chatstream ask -m gpt-5-mini@openai "Review this"',
     ),
     "compare": (
-        'chatstream compare -m qwen3:4b -m llama3.2@ollama "Why is the sky blue?"',
-        'chatstream compare -m gpt-5-mini@openai -n 3 --pick "Write a haiku"',
-        'chatstream compare -m qwen3:4b -m llama3.2 --diff --judge gpt-5@openai "hi" > answers.md',
+        'chatstream compare -m qwen3:4b -m llama3.2 "Why is the sky blue?"',
+        'chatstream compare -m gpt-5-mini@openai -n 3 --pick "A haiku"',
+        'chatstream compare -m qwen3 -m llama3.2 --judge gpt-5 "hi" > all.md',
     ),
     "chat": (
         "chatstream chat",

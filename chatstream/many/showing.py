@@ -100,7 +100,7 @@ def _on_screen(
     look: Look,
     beside: Beside | None,
 ) -> int:
-    from chatstream.sinks.columns import ColumnsSink
+    from chatstream.sinks.columns import FRAMES_PER_SECOND, ColumnsSink
     from chatstream.sinks.deferred import DeferredSink
     from chatstream.sinks.terminal import TerminalFile
     from chatstream.terminal.keyboard import Keyboard
@@ -132,7 +132,7 @@ def _on_screen(
                 keys=beside is None and keyboard.is_open,
                 ready=lambda: file.ready,
                 wrap=settings.wrap,
-                interval=interval_of(settings),
+                interval=interval_of(settings, 1 / FRAMES_PER_SECOND),
             )
         )
         return made[0]

@@ -24,12 +24,15 @@ from chatstream.clock import Clock, monotonic
 from chatstream.flow import Arrival, Key, Typed
 from chatstream.sinks.column import Column
 from chatstream.sinks.lines import Line, line_of
-from chatstream.sinks.live import FRAMES_PER_SECOND, MAX_PAUSE_SECONDS, LiveSink
+from chatstream.sinks.live import MAX_PAUSE_SECONDS, LiveSink
 from chatstream.sinks.region import Region
 from chatstream.sinks.secondscreen import Cell, Row, SecondScreen
 from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.typed import typed_lines
 from chatstream.sinks.wrapping import Wrap
+
+FRAMES_PER_SECOND = 20
+"""Fewer than for one answer: a frame has several to draw, and nobody reads all of them at once."""
 
 LEAST_CELLS = 34
 """A column narrower than this cannot be read; the answers are then shown one at a time."""
@@ -162,7 +165,7 @@ class ColumnsSink:
         else:
             rows = self._stacked(now, width, room)
         rows = rows[:room]
-        rows += [()] * (room - len(rows))
+        rows += [[]] * (room - len(rows))
         return [*rows, *([Cell(0, width, line)] for line in below)][-height:]
 
     def _side_by_side(self, now: float, cells: int, height: int) -> list[Row]:
@@ -172,12 +175,15 @@ class ColumnsSink:
             columns.append([*head, *column.rows(cells, height - len(head))])
         step = cells + len(_BETWEEN)
         between = self._dim(_BETWEEN)
+        bars = [
+            Cell(it * step - len(_BETWEEN), len(_BETWEEN), between) for it in range(len(columns))
+        ]
         rows: list[Row] = []
         for number in range(height):
             row: list[Cell] = []
             for place, lines in enumerate(columns):
                 if place:
-                    row.append(Cell(place * step - len(_BETWEEN), len(_BETWEEN), between))
+                    row.append(bars[place])
                 row.append(Cell(place * step, cells, lines[number] if number < len(lines) else []))
             rows.append(row)
         return rows

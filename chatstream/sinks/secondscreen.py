@@ -38,7 +38,7 @@ class Cell(NamedTuple):
     line: Line
 
 
-Row = Sequence[Cell]
+Row = list[Cell]
 
 
 class SecondScreen:
@@ -62,7 +62,7 @@ class SecondScreen:
             self._drawn, self._size = [], size
             out.append(_ERASE)
         for number, row in enumerate(rows):
-            self._row(number, row, self._drawn[number] if number < len(self._drawn) else (), out)
+            self._row(number, row, self._drawn[number] if number < len(self._drawn) else [], out)
         for number in range(len(rows), len(self._drawn)):
             out.append(f"\x1b[{number + 1}H\x1b[2K")
         self._drawn = [*rows]
@@ -84,6 +84,8 @@ class SecondScreen:
             write(_CLOSE.encode())
 
     def _row(self, number: int, row: Row, before: Row, out: list[str]) -> None:
+        if row == before:
+            return
         runs_over = False
         for place, cell in enumerate(row):
             old = before[place] if place < len(before) else None

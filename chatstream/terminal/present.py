@@ -405,6 +405,8 @@ def _live(
     beside: "Beside | None" = None,
 ) -> Sink:
     """The live view."""
+    from chatstream.sinks.live import FRAMES_PER_SECOND
+
     console, theme = looks(settings, file, keyboard, beside)
     sink: Sink = sink_class("live")(
         console,
@@ -414,17 +416,14 @@ def _live(
         wrap=settings.wrap,
         keys=keyboard is not None and keyboard.is_open,
         ready=ready,
-        interval=interval_of(settings),
+        interval=interval_of(settings, 1 / FRAMES_PER_SECOND),
     )
     return sink
 
 
-def interval_of(settings: Settings) -> float:
-    """The least time between two frames of a live view, in seconds."""
-    from chatstream.sinks.live import FRAMES_PER_SECOND
-
-    interval = settings.update_interval
-    return 1 / FRAMES_PER_SECOND if interval is None else interval
+def interval_of(settings: Settings, usual: float) -> float:
+    """The least time between two frames of a view, in seconds; `usual` is that of its own rate."""
+    return usual if settings.update_interval is None else settings.update_interval
 
 
 def looks(

@@ -128,6 +128,7 @@ class _Jobs:
 
     def stop(self) -> None:
         """Stop the process here; returns when it is continued."""
+        self._restore()
         self._leave(signal.SIGTSTP)
         # Where no shell could continue it, the kernel does not stop it: it just goes on.
         self.stopping, self.stopped = False, True

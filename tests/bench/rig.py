@@ -99,6 +99,11 @@ class Rig:
         url = self.url + ("/v1" if dialect == "openai" else "")
         return self.chatstream("ask", "-p", dialect, "--base-url", url, "-m", spec, *flags, "hi")
 
+    def compare(self, dialect: str, spec: str, times: int) -> list[str]:
+        """Our command that asks the mock server's model several times at once."""
+        more = ("-p", dialect, "--base-url", self.url, "-m", spec, "-n", str(times))
+        return self.chatstream("compare", *more, "hi")
+
     def peer(self, name: str, *arguments: str) -> list[str]:
         """A script of `peers/`."""
         compiled = self._home / f"{name}.pyc"

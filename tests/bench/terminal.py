@@ -13,23 +13,29 @@ from tests.bench.rows import Row
 
 LINES, COLUMNS = 40, 120
 PACE = 50
+ANSWERS, WIDE_COLUMNS = 4, 160  # side by side, 37 cells each
 
 
 def rows(rig: Rig) -> Iterator[Row]:
     """CPU seconds to the seconds between the first and the last token."""
     spec = f"t={PACE * (3 if rig.quick else 10)},rate={PACE},kind=md"
-    runs = [_stream(rig, spec) for _ in range(rig.pairs())]
+    command = rig.ask("ollama", spec)
+    runs = [_stream(rig, command, COLUMNS) for _ in range(rig.pairs())]
     cpu, wall = zip(*runs, strict=True)
     yield Row(f"terminal: cpu of {PACE} tokens/s / one core", 0.10, cpu, wall, "s")
+    command = rig.compare("ollama", spec, ANSWERS)
+    runs = [_stream(rig, command, WIDE_COLUMNS) for _ in range(rig.pairs())]
+    cpu, wall = zip(*runs, strict=True)
+    yield Row(f"terminal: cpu of {ANSWERS} columns at {PACE} tokens/s", 0.15, cpu, wall, "s")
 
 
-def _stream(rig: Rig, spec: str) -> tuple[float, float]:
+def _stream(rig: Rig, command: list[str], columns: int) -> tuple[float, float]:
     controller, terminal = os.openpty()
-    termios.tcsetwinsize(terminal, (LINES, COLUMNS))
+    termios.tcsetwinsize(terminal, (LINES, columns))
     reader = threading.Thread(target=_drain, args=(controller,))
     reader.start()
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    child = rig.start(rig.ask("ollama", spec), **streams, start_new_session=True)
+    child = rig.start(command, **streams, start_new_session=True)
     os.close(terminal)  # the child's copies are the last: the reader ends with it
     try:
         spent = child.finish()

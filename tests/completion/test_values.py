@@ -14,7 +14,7 @@ import pytest
 
 from chatstream.bench.saved import ENDING
 from chatstream.bench.session import results_folder
-from chatstream.cli import ask, bench, configure, history, replay, resume, tools
+from chatstream.cli import ask, bench, compare, configure, history, replay, resume, tools
 from chatstream.completion.shells import SCRIPTS
 from chatstream.completion.values import VALUES, Line, candidates, description
 from chatstream.engine.settings import FIELDS
@@ -36,6 +36,7 @@ def test_nothing_is_known_about_a_parameter_that_is_no_setting() -> None:
 
 def test_every_entry_belongs_to_a_parameter_of_a_command() -> None:
     commands: list[Callable[..., int]] = [ask.ask, bench.bench, resume.resume, replay.replay]
+    commands.append(compare.compare)
     commands += [history.show, history.export, configure.set_value, tools.show]
     taken = {name for it in commands for name in inspect.signature(it).parameters}
     assert VALUES.keys() - taken - FIELDS.keys() == {"show_completion", "install_completion"}

@@ -37,7 +37,7 @@ from tests.support.client import Finished, run_here
 from tests.support.mockserver import MockServer
 from tests.support.names import Names
 
-STATUSES = {0, 1, 2, 3, 4, 5, 129, 130, 143}
+STATUSES = {0, 1, 2, 3, 4, 5, 6, 7, 129, 130, 143}
 SLOW = 5.0  # seconds; no line has a reason to take so long
 HUNG = 60.0
 MOST_LINES = 5  # three ways to start, after the message, are the longest hint

@@ -25,7 +25,7 @@ def test_no_odd_value_is_called_a_bug_or_ends_without_a_clear_line() -> None:
 
 def test_every_command_option_and_setting_comes(tmp_path_factory: pytest.TempPathFactory) -> None:
     maker = Maker(1, "http://127.0.0.1:9", tmp_path_factory.mktemp("odd"))
-    lines = [maker.make(number) for number in range(6000)]
+    lines = [maker.make(number) for number in range(10000)]
     given = {it.partition("=")[0] for line in lines for it in line.arguments}
     options = {
         it for command in commands().values() for param in command.params for it in param.opts

@@ -224,12 +224,14 @@ def test_a_verdict_in_json_has_its_own_label_and_a_failed_one_fails() -> None:
 
 
 def test_ctrl_c_stops_all_and_keeps_what_has_come() -> None:
-    with ByModel(a=holds("The sky "), b=holds("It is ")) as server:
-        with Running([*compare_line(server, "a", "b"), "--json"]) as client:
-            client.read_until(b'"stream":"a"')
-            until_true(lambda: answers() == {"a": "The sky ", "b": "It is "})
-            client.process.send_signal(signal.SIGINT)
-            done = client.finish()
+    with (
+        ByModel(a=holds("The sky "), b=holds("It is ")) as server,
+        Running([*compare_line(server, "a", "b"), "--json"]) as client,
+    ):
+        client.read_until(b'"stream":"a"')
+        until_true(lambda: answers() == {"a": "The sky ", "b": "It is "})
+        client.process.send_signal(signal.SIGINT)
+        done = client.finish()
     assert done.status == 130
     ends = [it for it in done.events if isinstance(it, Error)]
     assert sorted((it.stream, it.code) for it in ends) == [("a", "cancelled"), ("b", "cancelled")]

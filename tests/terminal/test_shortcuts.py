@@ -96,10 +96,10 @@ def source():
         yield Arrival()
         token.sleep(0.01)
 
-token, keyboard, control = CancelToken(), Keyboard(), None
+token, keyboard, control, pick, restore = CancelToken(), Keyboard(), None, None, lambda: None
 token.on_cancel(lambda: tell("cancelled"))
 {setup}
-listening = keys(token, keyboard, control=control)
+listening = keys(token, keyboard, control=control, pick=pick, restore=restore)
 with interrupts(token, keyboard.restore), listening as stage:
     drive(pipe(source(), stage), Screen())
 sys.exit(token.reason.exit_status if token.reason else 0)
@@ -317,6 +317,39 @@ def test_a_job_that_was_stopped_finds_keys_again_once_the_shell_has_read() -> No
         program.until_taken_over()
         program.type(b" ")
         program.until("pause")
+
+
+# ---- several answers
+
+SEVERAL = """
+pick = lambda number: tell(f"picked {number}")
+restore = lambda: tell("given back")
+"""
+
+
+def test_a_digit_picks_one_of_several_answers_also_in_a_pause() -> None:
+    with running(SEVERAL) as program:
+        program.type(b"2")
+        program.until("picked 2")
+        program.type(b" ")
+        program.until("pause")
+        program.type(b"9")
+        assert "pulled" not in program.until("picked 9")
+
+
+def test_a_digit_is_for_the_shell_where_there_is_nothing_to_pick() -> None:
+    with running() as program:
+        program.type(b"2")
+        program.type(b"\x1a")
+        assert program.wait() == "stopped"
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"\x1a", "stopped"), (b"\x1c", "-3")])
+def test_the_screen_is_given_back_before_the_process_stops(key: bytes, status: str) -> None:
+    with running(SEVERAL) as program:
+        program.type(key)
+        program.until("given back")
+        assert program.wait() == status
 
 
 # ---- tools
