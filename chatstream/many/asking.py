@@ -16,7 +16,7 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import in_role
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
-from chatstream.engine.services import with_model
+from chatstream.engine.services import at_model
 from chatstream.many.requests import Request
 from chatstream.messages import Message
 
@@ -44,7 +44,7 @@ class Asker:
     def _with(self, all_own: dict[str, Any], own: dict[str, Any]) -> Resolved:
         settings = self._resolved.settings
         if (model := own.pop("model", None)) is not None:
-            settings = replace(with_model(settings, model), strategy=None)
+            settings = replace(at_model(settings, model), strategy=None)
         if options := all_own.get("options"):
             given = "options" in self._given
             both = {**options, **settings.options} if given else {**settings.options, **options}

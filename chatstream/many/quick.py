@@ -31,7 +31,7 @@ from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine.pipeline import Follow, not_followed, run
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
-from chatstream.engine.services import candidates, labels, with_model
+from chatstream.engine.services import at_model, candidates, labels
 from chatstream.errors import Cancelled, UsageError
 from chatstream.events import Approval, Content, Done, Error, Event, Terminal, Warn
 from chatstream.flow import Arrival, close
@@ -97,7 +97,7 @@ class QuickAnswering(Answering):
                 "--quick does not say which model to ask",
                 hint=f"use --quick MODEL[@PLACE], or define the strategy {SPEED}",
             )
-        its = replace(with_model(settings, name), strategy=None, fallback=[], on_drop="continue")
+        its = replace(at_model(settings, name), strategy=None, fallback=[], on_drop="continue")
         origins = resolved.origins
         if its.base_url != settings.base_url:  # it stands in the name
             origins = {**origins, "base_url": "--model"}

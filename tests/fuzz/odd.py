@@ -113,8 +113,14 @@ LINES = [
     *("proxy = ['http://127.0.0.1:9']", "[options]\na = " + "9" * 400, "[options.a.b.c]\nd = inf"),
 ]
 SHARES = {
-    **{"ask": 12, "compare": 4, "chat": 3, "bench": 4, "resume": 4, "replay": 4},
-    **{"doctor": 3, "models": 3},
+    "ask": 12,
+    "compare": 4,
+    "chat": 3,
+    "bench": 4,
+    "resume": 4,
+    "replay": 4,
+    "doctor": 3,
+    "models": 3,
 }
 """How often a command comes; any other once."""
 

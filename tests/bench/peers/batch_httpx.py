@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-import httpx
+import httpx  # type: ignore[import-not-found,unused-ignore]
 
 
 async def ask(client: httpx.AsyncClient, model: str, prompt: str) -> str:
