@@ -9,7 +9,7 @@ from chatstream.bench.layout import Line
 from chatstream.escape import clean
 from chatstream.sinks.palette import NOTES, background_for
 from chatstream.terminal import stdout
-from chatstream.terminal.present import has_colours
+from chatstream.terminal.look import has_colours
 
 Screen = Callable[[int, bool], Sequence[Line]]
 """The lines for a width in cells; the second argument asks for ASCII alone."""

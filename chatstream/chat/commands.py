@@ -32,7 +32,7 @@ from chatstream.errors import ChatstreamError, UsageError
 from chatstream.files import is_file, named
 from chatstream.nearest import did_you_mean
 from chatstream.terminal.exits import tell
-from chatstream.terminal.present import check_look
+from chatstream.terminal.look import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 

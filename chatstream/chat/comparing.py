@@ -31,7 +31,7 @@ from chatstream.many.summary import as_markdown, rows
 from chatstream.messages import Message
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.exits import note, tell
-from chatstream.terminal.present import check_look, is_resettable
+from chatstream.terminal.look import check_look, is_resettable
 
 _LOOK = Look()
 

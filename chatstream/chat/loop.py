@@ -52,7 +52,7 @@ from chatstream.terminal.answering import Answering
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.keyboard import Keyboard
-from chatstream.terminal.present import is_screen
+from chatstream.terminal.look import is_screen
 from chatstream.terminal.prompt import compose
 from chatstream.wording import counted
 

@@ -18,13 +18,8 @@ from chatstream.escape import clean
 from chatstream.store.drafts import Drafts
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal.exits import tell
-from chatstream.terminal.present import (
-    check_look,
-    has_colours,
-    is_screen,
-    knows_escapes,
-    show_answer,
-)
+from chatstream.terminal.look import check_look, has_colours, is_screen, knows_escapes
+from chatstream.terminal.present import show_answer
 from chatstream.terminal.runs import words_of
 from chatstream.text import check_encoding
 from chatstream.wording import counted

@@ -25,7 +25,8 @@ from chatstream.engine.resolve import resolve
 from chatstream.errors import ChatstreamError
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import check_look, present
+from chatstream.terminal.look import check_look
+from chatstream.terminal.present import present
 
 
 @takes(*LOOK)

@@ -184,7 +184,7 @@ def _setting_values(line: Line) -> Iterable[Item]:
 
 
 def _code_themes(_line: Line) -> Iterator[Item]:
-    from chatstream.terminal.present import code_themes
+    from chatstream.terminal.look import code_themes
 
     return ((name, "") for name in code_themes())
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from chatstream.doctor.diagnosis import Finding
 from chatstream.terminal import stdout
 from chatstream.terminal.keyboard import Keyboard
-from chatstream.terminal.present import has_colours, knows_escapes
+from chatstream.terminal.look import has_colours, knows_escapes
 
 NARROW_COLUMNS = 40
 """Columns below which tables and code hardly fit."""

@@ -35,7 +35,8 @@ from chatstream.sinks.output import put
 from chatstream.sinks.words import one_line
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import check_look, has_colours, is_resettable, present, tidy
+from chatstream.terminal.look import check_look, has_colours, is_resettable
+from chatstream.terminal.present import present, tidy
 
 VERDICT = "verdict"
 """The label of the judge's events."""

@@ -48,7 +48,8 @@ from chatstream.store.composed import Composed
 from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits, prompt
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import check_look, is_screen, present, show, tidy
+from chatstream.terminal.look import check_look, is_screen
+from chatstream.terminal.present import present, show, tidy
 from chatstream.terminal.progress import Draw, bar, can_draw
 from chatstream.terminal.saving import check_file, failing, write
 from chatstream.text import decoded

@@ -20,14 +20,8 @@ from chatstream.many.compare import Comparison
 from chatstream.sinks.output import put
 from chatstream.terminal.exits import note
 from chatstream.terminal.interrupt import interrupts, write_now
-from chatstream.terminal.present import (
-    choose_sink,
-    interval_of,
-    is_screen,
-    looks,
-    show,
-    show_answer,
-)
+from chatstream.terminal.look import interval_of, is_screen, looks
+from chatstream.terminal.present import choose_sink, show, show_answer
 
 if TYPE_CHECKING:
     from chatstream.sinks.columns import ColumnsSink, Layout

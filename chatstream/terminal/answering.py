@@ -31,7 +31,8 @@ from chatstream.errors import ChatstreamError
 from chatstream.flow import Arrival, Stage, pipe
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import check_look, is_resettable, is_screen, present, tidy
+from chatstream.terminal.look import check_look, is_resettable, is_screen
+from chatstream.terminal.present import present, tidy
 
 if TYPE_CHECKING:
     from chatstream.control import Control

@@ -33,13 +33,8 @@ from chatstream.store.retention import EXPIRING
 from chatstream.store.searching import matches, snippet
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import (
-    check_look,
-    check_render,
-    is_rendered,
-    is_screen,
-    show_answer,
-)
+from chatstream.terminal.look import check_look, check_render, is_rendered, is_screen
+from chatstream.terminal.present import show_answer
 from chatstream.terminal.progress import Draw, bar
 from chatstream.terminal.runs import (
     calls_of,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.escape import clean
 from chatstream.events import Progress
-from chatstream.terminal.present import has_colours, knows_escapes
+from chatstream.terminal.look import has_colours, knows_escapes
 from chatstream.terminal.stdout import can_show
 
 Draw = Callable[[Progress | None], None]

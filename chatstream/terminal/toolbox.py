@@ -26,7 +26,7 @@ from chatstream.sinks.output import Output, put
 from chatstream.terminal import exits
 from chatstream.terminal.asking import can_ask, questions
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.present import question_colours
+from chatstream.terminal.look import question_colours
 from chatstream.terminal.progress import starting_line
 from chatstream.terminal.runs import first_line
 from chatstream.terminal.table import table

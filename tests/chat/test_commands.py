@@ -108,7 +108,7 @@ def test_a_setting_that_cannot_be_set_is_told(line: str) -> None:
 def test_what_cannot_be_used_is_refused_at_once_and_changes_nothing(
     line: str, said: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatstream.terminal.present.is_screen", lambda *_, **__: True)
+    monkeypatch.setattr("chatstream.terminal.look.is_screen", lambda *_, **__: True)
     session, typed = Session({"model": "n"}), Typed(line)
     assert chat(session, typed) == 0
     told = capfd.readouterr().err

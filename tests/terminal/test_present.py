@@ -18,7 +18,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
-from chatstream.errors import Cancelled, ConfigError, HungUp
+from chatstream.errors import Cancelled, HungUp
 from chatstream.flow import Arrival
 from chatstream.sinks.accessible import AccessibleSink
 from chatstream.sinks.jsonl import JsonlSink
@@ -27,15 +27,8 @@ from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import read
 from chatstream.store.retention import STAMP
 from chatstream.terminal.copying import Copying
-from chatstream.terminal.present import (
-    check_look,
-    choose_sink,
-    has_colours,
-    is_resettable,
-    is_screen,
-    present,
-    show,
-)
+from chatstream.terminal.look import has_colours, is_screen
+from chatstream.terminal.present import choose_sink, present, show
 from tests.support.answers import ending, frames, headers
 from tests.support.arrivals import each
 from tests.support.client import COMMAND, LIMIT, Running, run, server_flags
@@ -59,29 +52,6 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Standard output is none."""
     monkeypatch.setattr(os, "isatty", lambda descriptor: False)
     monkeypatch.setenv("TERM", "xterm")
-
-
-@pytest.mark.usefixtures("terminal")
-def test_a_terminal_is_a_screen_unless_something_else_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert is_screen(Settings(), as_json=False, plain=False)
-    assert not is_screen(Settings(), as_json=True, plain=False)
-    assert not is_screen(Settings(), as_json=False, plain=True)
-    assert not is_screen(Settings(accessible=True), as_json=False, plain=False)
-    assert is_resettable(as_json=False)
-    for term in ("dumb", "unknown", ""):
-        monkeypatch.setenv("TERM", term)
-        assert not is_screen(Settings(), as_json=False, plain=False)
-    monkeypatch.delenv("TERM")
-    assert not is_screen(Settings(), as_json=False, plain=False)
-
-
-@pytest.mark.usefixtures("pipe")
-def test_a_pipe_is_no_screen_and_only_events_can_be_taken_back_there() -> None:
-    assert not is_screen(Settings(), as_json=False, plain=False)
-    assert not is_resettable(as_json=False)
-    assert is_resettable(as_json=True)
 
 
 @pytest.mark.usefixtures("terminal")
@@ -128,25 +98,6 @@ def test_notes_have_colours_on_a_terminal_or_by_force(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert (has_colours(1), has_colours(2)) == (there, elsewhere)
-
-
-@pytest.mark.usefixtures("terminal")
-def test_a_look_that_does_not_exist_is_told_with_the_nearest() -> None:
-    def check(name: str | None, *, accessible: bool = False, plain: bool = False) -> None:
-        settings = Settings(code_theme=name, accessible=accessible)
-        check_look(settings, as_json=False, plain=plain)
-
-    for name in (None, "monokai", "ansi_light"):
-        check(name)
-    with pytest.raises(ConfigError, match="unknown code theme 'Monokay'") as caught:
-        check("Monokay")
-    assert caught.value.hint == "did you mean 'monokai'?"
-    with pytest.raises(ConfigError) as caught:
-        check("?")
-    assert caught.value.hint is not None
-    assert "monokai" in caught.value.hint
-    check("?", plain=True)  # nothing is drawn in colours there
-    check("?", accessible=True)
 
 
 class Sink:
