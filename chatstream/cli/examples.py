@@ -24,8 +24,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
     ),
     "batch": (
-        "chatstream batch prompts.txt --out answers.jsonl",
-        'chatstream batch people.csv --template "Greet {name}." --out greetings.jsonl -j 8',
+        "chatstream batch prompts.txt --out answers.jsonl -j 8",
+        'chatstream batch people.csv --template "Greet {name}." --out out.jsonl',
         "chatstream batch prompts.jsonl | jq .content",
     ),
     "compose": (

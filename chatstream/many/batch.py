@@ -41,7 +41,8 @@ HELD_BYTES = 8 * 1024 * 1024
 Ask = Callable[[Request, float, CancelToken], Run]
 """Begins the run of a request; the number is what the batch has cost so far, in dollars."""
 
-_SHARED = frozenset({"config", "usage", "max_cost"})  # with every request that has no own settings
+_SHARED = frozenset({"auth", "config", "usage", "max_cost"})
+"""Failures that every other request shares, if this one has no settings of its own."""
 
 
 class Spoke(Event):

@@ -19,7 +19,7 @@ from chatstream.many.gate import Gates
 from chatstream.progressing import Meter
 from chatstream.terminal import exits
 from chatstream.terminal.progress import Draw, bar, can_draw
-from chatstream.wording import counted, in_words
+from chatstream.wording import bounded, counted, in_words
 
 DRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0
@@ -88,7 +88,7 @@ class Reporter:
             parts.append(f"{failed:,} failed")
         if before:
             parts.append(f"{before:,} were there already")
-        parts += self._figures(tally.answered + tally.failed)
+        parts += self._figures(tally.answered)
         exits.note(f"batch: {', '.join(parts)} in {in_words(self._meter.elapsed)}")
         if token.cancelled or batch.stopped is not None:
             if batch.stopped is not None:
@@ -105,8 +105,9 @@ class Reporter:
         if self._told > MOST_TOLD:
             return
         self._draw(None)
-        where = "" if result.error.message.startswith("line ") else f"{result.id}: "
-        exits.note(f"failed: {where}{result.error.message}")
+        message = bounded(" ".join(result.error.message.split()))
+        where = "" if message.startswith("line ") else f"{result.id}: "
+        exits.note(f"failed: {where}{message}")
         if self._told == MOST_TOLD:
             exits.note("failed: further failures are only in the output")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ class Answering(Script):
     `others` has other replies for prompts, each given once. `pace` is between two words.
     """
 
-    def __init__(self, pace: float = 0.0, others: dict[str, Sequence[Reply]] | None = None) -> None:
+    def __init__(
+        self, pace: float = 0.0, others: Mapping[str, Sequence[Reply]] | None = None
+    ) -> None:
         super().__init__(Reply())
         self.asked: Counter[str] = Counter()
         self._pace = pace
@@ -37,6 +39,11 @@ class Answering(Script):
         words = [f"{word} " for word in answer_to(prompt).split()]
         words[-1] = words[-1].rstrip()
         return Reply([*frames("openai", words), *ending("openai")], headers=SSE, pace=self._pace)
+
+    def forget_others(self) -> None:
+        """From now on every prompt is answered."""
+        with self._counting:
+            self._others.clear()
 
     @property
     def flags(self) -> list[str]:
