@@ -157,6 +157,31 @@ def test_ctrl_z_gives_the_screen_back_and_fg_shows_the_columns_again() -> None:
     assert text.index("in the shell") < text.index("── 1 a")
 
 
+def test_in_a_chat_what_is_typed_meanwhile_is_in_the_next_line() -> None:
+    with require(tmux(90, 24)) as pane, ByModel(a=holds("The sky "), b=says("Red.")) as server:
+        pane.run([*COMMAND, "chat", "-p", "ollama", "--base-url", server.url, "-m", "a"])
+        pane.until_shown("›")
+        pane.type("/compare a b -- why?")
+        pane.send("Enter")
+        until_on_screen(pane, "│")
+        pane.type("2 things")
+        until_on_screen(pane, "› 2 things_")
+        until_on_screen(pane, "The sky")
+        pane.send("C-c")
+        pane.until_shown("the chat continues from answer 2 b")
+        pane.until(lambda: pane.lines()[-1].startswith("› 2 things"))
+        text = pane.text()
+        for words in ("── 1 a", "The sky", "■ stopped", "── 2 b", "Red."):
+            assert text.count(words) == 1
+        pane.send("C-u")
+        pane.type("/pick 1")
+        pane.send("Enter")
+        pane.until_shown("the chat continues from answer 1 a")
+        pane.send("C-d")
+        pane.until(lambda: pane.ended)
+        assert pane.status == 0
+
+
 @pytest.mark.parametrize(("name", "status"), [("TERM", 143), ("HUP", 129), ("QUIT", 131)])
 def test_a_signal_gives_the_first_screen_back(name: str, status: int) -> None:
     with compared(90, a=holds("The sky "), b=holds("It is ")) as (pane, _):

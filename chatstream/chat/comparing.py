@@ -28,7 +28,7 @@ from chatstream.many import picking
 from chatstream.many.compare import Answer, Comparison, Contender, check_count, labelled, shown
 from chatstream.many.showing import Look, section, show_all
 from chatstream.many.summary import as_markdown, rows
-from chatstream.messages import Message
+from chatstream.sinks.output import put
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.exits import note, tell
 from chatstream.terminal.look import check_look, is_resettable
@@ -50,22 +50,27 @@ def comparison(session: Session, argument: str) -> Compare:
     models = tuple(words_in(named))
     check_count(len(models))
     if dashes and text.strip():
-        asked = Message("user", text.strip())
-        return Compare(models, Request(message=asked, typed=f"/compare {argument}"))
+        return Compare(models=models, question=text.strip(), typed=f"/compare {argument}")
     if session.unanswered is not None:
-        return Compare(models, session.unanswered)
+        return Compare(models=models, request=session.unanswered)
     last = session.turn(None)
-    return Compare(models, Request(message=session.turns[last].question, after=last))
+    request = Request(message=session.turns[last].question, after=last)
+    return Compare(models=models, request=request)
 
 
 def compare(
-    session: Session, wanted: Compare, pool: Pool, token: CancelToken, beside: Beside | None
+    session: Session,
+    request: Request,
+    models: Sequence[str],
+    pool: Pool,
+    token: CancelToken,
+    beside: Beside | None,
 ) -> tuple[int, bool]:
     """Ask and show; returns the exit status, and whether everything could be shown.
 
     The session has the answer that it continues with. Raises `ChatstreamError`.
     """
-    asked = [session.ask(replace(wanted.request, model=model)) for model in wanted.models]
+    asked = [session.ask(replace(request, model=model)) for model in models]
     settings = asked[0].resolved.settings
     check_look(settings, as_json=False, plain=False)
     found = [
@@ -76,13 +81,15 @@ def compare(
             follow=not_followed if number else its.follow,
             server=local_server(its.resolved.settings),
         )
-        for number, (label, its) in enumerate(zip(labelled(wanted.models), asked, strict=True))
+        for number, (label, its) in enumerate(zip(labelled(models), asked, strict=True))
     ]
     on_screen, resettable = _LOOK.is_screen(settings), is_resettable(as_json=False)
     found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
     heard = [Heard() for _ in found]
     runs = Comparison.of(found, pool, token, [it.stage for it in heard])
     servers = {it.label: it.server for it in found if it.server is not None}
+    if on_screen:
+        put(b"\n")  # between the question and its answers
     try:
         status = show_all(runs, servers, settings, token, _LOOK, beside)
     finally:
@@ -93,11 +100,11 @@ def compare(
         if not is_kept(its.answer.run.id):
             session.spend(its.heard)
     if preferred is None:
-        session.unanswered = wanted.request
+        session.unanswered = request
         return status or 1, runs.ended
     if runs.ended:
         section("## Summary", as_markdown(rows(runs.answers)), settings, _LOOK)
-    session.detach(wanted.request)
+    session.detach(request)
     session.compared = compared
     _take(session, compared[preferred.number - 1])
     note(f"the chat continues from answer {preferred.name}; /pick N takes another one")

@@ -246,7 +246,9 @@ class _Chat:
             if isinstance(following, Summary):
                 compacting.begin(can_edit=self._editor.can_edit)
             if isinstance(following, Compare):
-                return self._compare(following)
+                if following.request is None:
+                    return self._send(following.question, following.typed, following.models)
+                return self._compare(following.request, following.models)
             return self._answer(following) if following is not None else 0
         except Cancelled as reason:
             self._return(line)
@@ -260,8 +262,11 @@ class _Chat:
             self._return(line)
             return status
 
-    def _send(self, message: str) -> int:
-        """Ask the question that was typed, with its files and images."""
+    def _send(self, message: str, typed: str = "", models: Sequence[str] = ()) -> int:
+        """Ask the question that was typed, with its files and images; or ask it of these models.
+
+        `typed` is the line that it comes from, if that is another text.
+        """
         session, token = self._session, CancelToken()
         with interrupts(token):
             if self._editor.is_person:
@@ -280,8 +285,9 @@ class _Chat:
                 raise
         asked = session.with_its_images(asked)
         attached = frozenset([*session.files, *session.images])
-        request = Request(message=asked, after=session.editing, typed=message, attached=attached)
-        return self._answer(request, message)
+        typed = typed or message
+        request = Request(message=asked, after=session.editing, typed=typed, attached=attached)
+        return self._compare(request, models) if models else self._answer(request, typed)
 
     def _drop_files(self, token: CancelToken) -> None:
         """A file that cannot be read must not block the next message as well."""
@@ -335,19 +341,21 @@ class _Chat:
             self._return(typed if session.unanswered is following else None)
         return self._ended(answering.token, status, shown=heard.is_whole)
 
-    def _compare(self, following: Compare) -> int:
+    def _compare(self, request: Request, models: Sequence[str]) -> int:
         """Ask several models and show their answers."""
         from chatstream.chat.comparing import compare
 
-        token = CancelToken()
+        self._sending, token = request.typed, CancelToken()
+        self._keep()
         untie = self._stop.tie(token)
         try:
-            status, shown = compare(self._session, following, self._pool, token, self._beside)
+            args = (self._session, request, models, self._pool, token, self._beside)
+            status, shown = compare(*args)
         finally:
             untie()
+        self._sending = ""
         if status:
-            is_unanswered = self._session.unanswered is following.request
-            self._return(following.request.typed if is_unanswered else None)
+            self._return(request.typed if self._session.unanswered is request else None)
         return self._ended(token, status, shown=shown)
 
     def _ended(self, token: CancelToken, status: int, *, shown: bool) -> int:

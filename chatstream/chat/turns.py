@@ -54,11 +54,13 @@ class Continuation(msgspec.Struct, frozen=True):
     model: str | None = None
 
 
-class Compare(msgspec.Struct, frozen=True):
-    """A request to several models."""
+class Compare(msgspec.Struct, frozen=True, kw_only=True):
+    """What several models are asked: a request, or a new question, typed as this line."""
 
     models: tuple[str, ...]
-    request: Request
+    request: Request | None = None
+    question: str = ""
+    typed: str = ""
 
 
 class Summary(msgspec.Struct, frozen=True):

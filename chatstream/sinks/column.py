@@ -3,14 +3,15 @@
 1. The column shows the newest rows of the answer at its own width. Text becomes pieces (`blocks`)
    and lines (`markdown`) as in the live view; each line is brought into rows once. With another
    width all of the text is laid out again.
-2. `whole` is the live view of the same run, which draws nothing before `finish`: then it writes the
-   whole answer at full width, with what was said of it on the way.
+2. `finish` writes the whole answer at full width, with what was said of it on the way: the live
+   view of a run, which `whole` makes, is given all events at the times when they came.
 3. Remote text passes `escape` before anything else.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from chatstream import events as ev
 from chatstream.escape import Escaper
@@ -36,7 +37,7 @@ class Column:
         number: int,
         label: str,
         theme: Theme,
-        whole: LiveSink,
+        whole: Callable[..., LiveSink],
         now: float,
         wrap: Wrap = "words",
     ) -> None:
@@ -48,6 +49,9 @@ class Column:
         self._theme = theme
         self._wrap: Wrap = wrap
         self._whole = whole
+        self._began = now
+        self._events: list[tuple[float, ev.Event]] = []  # all of them, and when they came
+        self._deltas: list[str] = []  # the text since the last of them
         self._status = Status(theme, now)
         self._width = 0
         self._begin()
@@ -56,7 +60,17 @@ class Column:
         """Take what came."""
         for event in arrival.events:
             self._see(event, now)
-        self._whole.write(Arrival([it for it in arrival.events if it is not self.end]))
+            self._keep(event, now)
+
+    def _keep(self, event: ev.Event, now: float) -> None:
+        """Keep it for the end; the text of many tokens is one."""
+        if type(event) is ev.Content:
+            self._deltas.append(event.delta)
+            return
+        if self._deltas:
+            self._events.append((now, ev.Content("".join(self._deltas))))
+            self._deltas.clear()
+        self._events.append((now, event))
 
     def _see(self, event: ev.Event, now: float) -> None:
         self._status.note(event, now)
@@ -106,10 +120,15 @@ class Column:
         return [*above, *tail][-height:] if height > 0 else []
 
     def finish(self) -> None:
-        """Write the whole answer, for good. Idempotent."""
-        if self.end:
-            self._whole.write(Arrival([self.end]))
-        self._whole.close()
+        """Write the whole answer, for good."""
+        came = [self._began]
+        whole = self._whole(clock=lambda: came[-1])
+        if self._deltas:
+            self._events.append((self._began, ev.Content("".join(self._deltas))))
+        for at, event in self._events:
+            came.append(at)
+            whole.write(Arrival([event]))
+        whole.close()
 
     def _begin(self) -> None:
         self._escaper = Escaper()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 from rich.console import Console
@@ -31,7 +32,7 @@ from chatstream.sinks.theme import THEMES, Theme
 from chatstream.sinks.typed import typed_lines
 from chatstream.sinks.wrapping import Wrap
 
-FRAMES_PER_SECOND = 20
+FRAMES_PER_SECOND = 15
 """Fewer than for one answer: a frame has several to draw, and nobody reads all of them at once."""
 
 LEAST_CELLS = 34
@@ -82,14 +83,14 @@ class ColumnsSink:
                 number,
                 label,
                 theme,
-                LiveSink(
+                partial(
+                    LiveSink,
                     console,
                     theme=theme,
                     reasoning=reasoning,
                     stats=stats,
                     ready=lambda: False,
                     wrap=wrap,
-                    clock=clock,
                 ),
                 now,
                 wrap,

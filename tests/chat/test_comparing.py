@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,11 @@ from chatstream.chat.loop import chat
 from chatstream.chat.session import Session
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
+from chatstream.store.drafts import Drafts
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals
 from tests.support.bymodel import ByModel
-from tests.support.chats import Typed, holds, says, session_at
+from tests.support.chats import Typed, flags_of, holds, says, session_at
 from tests.support.loopback import Reply
 from tests.support.waiting import signal_once
 
@@ -146,6 +148,31 @@ def test_without_a_journal_the_picked_answer_is_still_the_turn() -> None:
 def test_a_mistake_costs_nothing(argument: str, words: str) -> None:
     with server_of() as server, pytest.raises(UsageError, match=words):
         comparison(session_at(server), argument)
+
+
+def test_a_question_takes_the_files_along(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("some notes")
+    with server_of() as server:
+        session, _ = talk(server, f"/file {file}", "/compare a b -- what?", "on?")
+        for model in "ab":
+            assert "some notes" in asked(server, model)[0][0][1]
+        assert asked(server, "m")[-1][-1] == ("user", "on?")
+    assert not session.files
+
+
+def test_the_question_is_in_the_draft_until_there_is_an_answer() -> None:
+    drafts: list[str] = []
+    with server_of(a=holds(), b=holds()) as server:
+        session = Session(flags_of(server), drafts=Drafts(state_folder()))
+
+        def look() -> bool:
+            drafts.extend(it.read_text() for it in state_folder().glob("drafts/*.json"))
+            return len(server.requests) == 2 and server.wait_holding()
+
+        signal_once(look, signal.SIGINT)
+        assert chat(session, Typed("/compare a b -- sunset?")) == 0
+    assert "/compare a b -- sunset?" in drafts[-1]
 
 
 def test_an_unknown_place_returns_the_line() -> None:

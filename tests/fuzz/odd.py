@@ -112,16 +112,8 @@ LINES = [
     *("[strategies]\na = []", "[strategies]\na = 1", "strategies = 1", "\x00", 'model = "\\u0000"'),
     *("proxy = ['http://127.0.0.1:9']", "[options]\na = " + "9" * 400, "[options.a.b.c]\nd = inf"),
 ]
-SHARES = {
-    "ask": 12,
-    "compare": 4,
-    "chat": 3,
-    "bench": 4,
-    "resume": 4,
-    "replay": 4,
-    "doctor": 3,
-    "models": 3,
-}
+SHARES = {"ask": 12, "compare": 4, "bench": 4, "resume": 4, "replay": 4}
+SHARES |= dict.fromkeys(("chat", "doctor", "models"), 3)
 """How often a command comes; any other once."""
 
 UNUSABLE = {"--install-completion", "--self-test"}

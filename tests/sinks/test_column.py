@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ ANSWERS = sorted((Path(__file__).parents[1] / "answers").glob("*.md"))
 
 
 def column(screen: Screen | None = None) -> Column:
-    whole = LiveSink(
-        console_on(screen or Screen()), reasoning=None, stats=True, ready=lambda: False
+    whole = partial(
+        LiveSink, console_on(screen or Screen()), reasoning=None, stats=True, ready=lambda: False
     )
     return Column(1, "a", THEMES["dark"], whole, 0.0)
 
@@ -127,7 +128,6 @@ def test_at_the_end_the_whole_answer_is_written_once() -> None:
         made.rows(20, 10)
     made.write(Arrival([Content(" End."), done()]), 0.0)
     assert screen.file.getvalue() == ""
-    made.finish()
     made.finish()
     assert made.run == "r1"
     assert screen.text()[0] == "Some text. More. End."
