@@ -32,11 +32,11 @@ _UNGROUPED = 8  # so few options need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
+    "Job": ("--sections", "--outline", "--out", "--jobs", "--again"),
     "Question": (
         *("QUESTION", "TOPIC", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
     ),
-    "Document": ("--sections", "--outline", "--out", "--jobs", "--again"),
     "Model and server": (
         *("--provider", "--model", "--quick", "--base-url", "--profile", ..., "--header"),
     ),

@@ -287,7 +287,15 @@ def _show_live(
     file = TerminalFile(sys.stdout)
     listening = keys(token, keyboard, control=control, beside=beside)
     with interrupts(token, keyboard.restore), listening as stage:
-        sink = DeferredSink(lambda: _live(settings, file, keyboard, lambda: file.ready, beside))
+        sink = DeferredSink(
+            lambda: _live(
+                settings,
+                file,
+                None if token.cancelled else keyboard,  # who has stopped it waits for no reply
+                lambda: file.ready,
+                beside,
+            )
+        )
         try:
             return show(pipe(events, stage), sink, token)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.support.byrequest import ByRequest
 from tests.support.client import COMMAND, LIMIT, Finished, Running, run, run_here, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.readers import DONE, Step, source, until
+from tests.support.terminal import on_terminal
 from tests.support.tmux import tmux
 from tests.support.unavailable import require
 
@@ -441,3 +443,26 @@ def test_what_came_of_the_detailed_answer_meanwhile_is_shown_once(columns: int) 
             assert pane.status == 0
             assert pane.text().count("The long answer.") == 1
             assert pane.text().count("The short answer.") == 1
+
+
+@pytest.mark.serial
+def test_control_c_on_a_terminal_shows_both_and_asks_the_terminal_nothing_more() -> None:
+    never = threading.Event()
+    replies = {name: says(name, "er", hold={1: never}) for name in ("small", "big")}
+    sent: list[bool] = []
+
+    def seen(written: bytes, client: subprocess.Popen[bytes]) -> None:
+        if b"small" in written.partition(b"\n")[2] and server.wait_requests(2, LIMIT) and not sent:
+            sent.append(True)
+            client.send_signal(signal.SIGINT)
+
+    with Models(**replies) as server:
+        flags = server_flags("ollama", server.url, "big")
+        status, screen, written = on_terminal(["ask", *flags, "--quick", "small", "hi"], seen=seen)
+    assert status == 130
+    assert written.count(b"\x1b]11;?") <= 1  # the colour of its background
+    shown = [line for line in screen.text() if line]
+    assert shown[0] == "quick · small@ollama"
+    assert "detailed · big@ollama" in shown
+    assert shown.count("■ stopped") == 2
+    assert sum("chatstream resume " in line for line in shown) >= 1
