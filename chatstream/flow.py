@@ -8,12 +8,13 @@ The unit is the arrival: the events that one read brought. It is written down an
 nothing more is in hand behind it. An empty one is a heartbeat, which comes several times a second
 while nothing else does: limits are checked, spinners turn.
 
-Four signals travel among the events inside the pipeline and never leave it:
+Five signals travel among the events inside the pipeline and never leave it:
 
-    Finish  the protocol's own end mark was seen; the last stage makes `done` of it
-    Key     the user pressed a key while the answer is written; for a screen
-    Told    a line for the user that is not part of the run; for a screen
-    Typed   the user's text for later, in a program that asks several questions; for a screen
+    Finish    the protocol's own end mark was seen; the last stage makes `done` of it
+    Logprobs  how probable the tokens before it were; for an analysis, which asks for it
+    Key       the user pressed a key while the answer is written; for a screen
+    Told      a line for the user that is not part of the run; for a screen
+    Typed     the user's text for later, in a program that asks several questions; for a screen
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ class Finish(Event):
     reason: FinishReason
     raw: str | None = None
     server: ServerTimes | None = None
+
+
+class Logprobs(Event):
+    """Signal: the natural logarithms of the probabilities of so many tokens, summed."""
+
+    total: float
+    tokens: int
 
 
 Pressed = Literal["pause", "go_on", "reasoning", "details", "typing", "suspend", "continue"]

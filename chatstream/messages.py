@@ -239,7 +239,8 @@ class ChatRequest(msgspec.Struct, frozen=True):
     servers require them where the conversation has calls, but the model has to answer in words.
 
     `effort` is how much to think; None leaves that to the model. `schema` is the JSON Schema that
-    the answer has to fit, if any. `options` are sent as they are, by the server's own names.
+    the answer has to fit, if any. `logprobs` asks for the probability of each token, where a server
+    tells it. `options` are sent as they are, by the server's own names.
     `without` names parameters that this server has refused; they are left out of the body.
 
     `partial` is the beginning of the answer, which the server is asked to continue by `method`.
@@ -262,6 +263,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     may_call: bool = True
     effort: Effort | None = None
     schema: dict[str, Any] | None = None
+    logprobs: bool = False
 
     @property
     def is_large(self) -> bool:

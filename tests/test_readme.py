@@ -88,6 +88,8 @@ RULES = (
     Rule(r"chatstream ask .*--save-images \. ", makes="image-1.bin"),
     Rule(r"chatstream ask .*--(theme|notify) ", shows="print", terminal=True),
     Rule(r"chatstream ask (-c|--at|--edit) ", shows="Hello from the demo"),
+    Rule(r"chatstream ask --analyze ", shows="analysis: 6 words in 1 sentence"),
+    Rule(r"chatstream ask --stop-when ", shows="An answer"),
     Rule(r"chatstream ask .*--dry-run", shows="read_file"),
     Rule(r"chatstream ask --tool shell ", add="--allow shell", shows="An answer", result="hello"),
     Rule(r"chatstream ask --tool ", shows="An answer", result="hello"),
@@ -118,6 +120,7 @@ RULES = (
     Rule(r"chatstream stats --since "),
     Rule(r"chatstream stats --json ", shows="null"),
     Rule(r"chatstream stats$", shows="ttft_p50"),
+    Rule(r"chatstream replay .*--analyze ", shows="analysis: ", statuses=(5,)),
     Rule(r"chatstream replay ", shows=ANSWER[:100], statuses=(5,)),  # the run was killed
     Rule(r"chatstream bench --self-test", elsewhere="tests/cli/test_bench.py"),
     Rule(r"chatstream bench .*--fail-if ", add="-n 2", shows="errors", statuses=(0, 1)),

@@ -118,6 +118,7 @@ def run(
         load_image=_stored_image,
         tools=tooling.definitions if tooling else (),
         schema=schema,
+        logprobs=settings.analyze,
     )
     pressure: Pressure | None = None
     strategy = settings.buffer if question.on_screen or settings.buffer != "sliding" else "dynamic"

@@ -12,7 +12,7 @@
    as it is. `{{input}}` stands for the question: a text that contains it is sent as the question,
    and is not a system prompt.
 3. Roles are passed on to others, so a role decides what is asked and how, and nothing else. It
-   grants no rights, starts no program, names no server and holds no key. `REFUSED` has the
+   grants no rights, runs no code of others, names no server and holds no key. `REFUSED` has the
    settings that it may not contain.
 4. Its settings are weaker than the options of the command line, and stronger than variables and
    the configuration. A schema's file is looked for beside the role.
@@ -60,6 +60,7 @@ _VARIABLE = re.compile(r"\\?\{\{[ \t]*([^\W\d]\w*)[ \t]*\}\}")
 
 _RIGHTS = "it cannot grant rights", "use the option, or the configuration"
 _PROGRAMS = "it cannot start programs", "use the option, or the configuration"
+_PACKAGES = "it cannot run the code of other packages", "use the option, or the configuration"
 _SERVERS = (
     "it cannot name a server or hold a key",
     'put them into a profile, and write model = "MODEL@PROFILE" here',
@@ -70,6 +71,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("allow", "ask", "deny", "root", "sandbox", "http_hosts"), _RIGHTS),
     "context_files": _RIGHTS,
     **dict.fromkeys(("tools_file", "tool_exec", "mcp", "mcp_servers", "mcp_config"), _PROGRAMS),
+    **dict.fromkeys(("filters", "renderer"), _PACKAGES),
     **dict.fromkeys(sorted(FOR_ONE_SERVER | ADDRESSES | {"ca_file"}), _SERVERS),
     **dict.fromkeys(("strategies", "keep_complete", "keep_incomplete", *TOP_LEVEL), _NOT_ITS_OWN),
 }

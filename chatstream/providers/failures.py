@@ -117,7 +117,7 @@ _NOT_TAKEN = (
     r"not (be )?(support|permit|allow|match)|n[o']t support|unsupported|unknown|unrecognized|"
     r"unexpected|no endpoints found that support"
 )
-_ADDED = ("tool_choice", "parallel_tool_calls")
+_ADDED = ("tool_choice", "parallel_tool_calls", "logprobs")
 _EFFORT = (  # OpenAI's, OpenRouter's, Ollama's and Anthropic's words for it
     r"reasoning(_effort|[._]effort)|\bthink value|support thinking|\bthinking\.type|"
     r"\beffort parameter|adaptive thinking"
@@ -302,6 +302,8 @@ def _is_a_guards(status: int, text: str, page: str, headers: Mapping[str, str]) 
 
 def _refused_parameter(error: Said, message: str, status: int) -> str | None:
     """A parameter that we add ourselves and that this server does not take."""
+    if status == 403 and "logprobs" in message:  # OpenAI, for some models
+        return "logprobs"
     if status not in {400, 404, 405, 422, 501}:
         return None
     parameter = next((name for fields in error.levels if (name := fields.get("param"))), None)

@@ -41,6 +41,7 @@ from chatstream.providers.lenient import (
     text_of,
     value_of,
 )
+from chatstream.providers.logprobs import logprobs_in
 from chatstream.providers.odd import holds_text, protocol_of
 from chatstream.providers.openai_body import body_of
 from chatstream.providers.openai_usage import usage_of
@@ -88,6 +89,7 @@ class _Choice(msgspec.Struct, gc=False):
     index: int | None = 0
     delta: _Delta | None = None
     finish_reason: Any = None
+    logprobs: Any = None
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -115,11 +117,12 @@ _REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_det
 
 
 class OpenAIReply(Reply):
-    """The chunks of one answer from this `service`."""
+    """The chunks of one answer from this `service`; with its `logprobs` if they were asked for."""
 
-    def __init__(self, service: str = "") -> None:
+    def __init__(self, service: str = "", *, logprobs: bool = False) -> None:
         super().__init__()
         self._service = service
+        self._logprobs = logprobs
         self._sse = SSEDecoder(lenient=True)
         self._calls = ToolCalls()
         self._sources = Sources()
@@ -239,6 +242,8 @@ class OpenAIReply(Reply):
                     events.append(Content(content, t=t))
                 else:
                     self._delta(delta, events, t)
+                if self._logprobs and choice.logprobs and content:
+                    events += logprobs_in(choice.logprobs, t)
             if choice.finish_reason:
                 self._finish_reason(choice.finish_reason, events, t, said=len(events) > before)
             elif self.complete and len(events) > before:
@@ -402,6 +407,8 @@ class OpenAIReply(Reply):
 class OpenAI(Provider):
     """OpenAI, or a server that is compatible with it; `base_url` ends where `/chat` begins."""
 
+    _logprobs = False  # the request under way asks for them
+
     def chat_path(self) -> str:
         return "/chat/completions"
 
@@ -412,10 +419,11 @@ class OpenAI(Provider):
         return {"Authorization": f"Bearer {self.endpoint.key}"} if self.endpoint.key else {}
 
     def body(self, request: ChatRequest) -> dict[str, object]:
+        self._logprobs = request.logprobs
         return body_of(request, self.given, service_of(self.endpoint))
 
     def reply(self) -> Reply:
-        return OpenAIReply(service_of(self.endpoint))
+        return OpenAIReply(service_of(self.endpoint), logprobs=self._logprobs)
 
 
 def _times(timings: dict[str, object]) -> ServerTimes | None:

@@ -41,6 +41,8 @@ def body_of(request: ChatRequest, given: Given, service: str) -> dict[str, objec
     if request.max_tokens is not None:
         refused = "max_tokens" in request.without
         body["max_completion_tokens" if refused else "max_tokens"] = request.max_tokens
+    if request.logprobs and "logprobs" not in request.without:
+        body["logprobs"] = True
     if request.form is not None:
         body["response_format"] = _format(request.form)
     if request.effort is not None:

@@ -1,9 +1,9 @@
 """The same request with fewer parameters, if a server refuses one that we added ourselves.
 
 `degrade`: some servers do not know `stream_options` or `max_tokens`, some models cannot think with
-the effort that was asked for, and some servers cannot stream at all. The request is sent again
-without that parameter, and a `warning` says so. Each parameter is dropped at most once, and stays
-out of later requests.
+the effort that was asked for or tell no `logprobs`, and some servers cannot stream at all. The
+request is sent again without that parameter, and a `warning` says so. Each parameter is dropped at
+most once, and stays out of later requests.
 
 `unstreamed`: where a stream fails before its first token, whatever the reason (a proxy that breaks
 it, a server whose stream is damaged), the request is sent again without streaming, if the user
@@ -61,8 +61,8 @@ def degrade(source: Open) -> Open:
                 return
             except UnsupportedParameter as error:
                 parameter = error.parameter
-                unasked = parameter == "effort" and request.effort is None
-                if unasked or parameter in request.without:
+                unasked = {"effort": request.effort is None, "logprobs": not request.logprobs}
+                if unasked.get(parameter) or parameter in request.without:
                     raise
             log.info("refused: %s", parameter)
             known |= {parameter}

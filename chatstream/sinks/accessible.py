@@ -72,7 +72,6 @@ class AccessibleSink:
         self._begun = False  # this answer has text
         self._sources = Sources()
         self._unrun: Unrun | None = None  # once there are calls
-        self._analysis: ev.Analysis | None = None  # the last one
         self._tools: dict[str, str] = {}  # what each running tool has put out, its end
         self._doing: str | None = None
         self._came = clock()  # when there was text, or something to tell of
@@ -121,14 +120,15 @@ class AccessibleSink:
                 self._tools[event.id] = (self._tools.get(event.id, "") + event.delta)[
                     -MAX_HELD_CHARACTERS:
                 ]
-            case ev.Analysis():
-                self._analysis = event
+            case ev.Analysis(final=True):
+                self._end_thought()
+                self._end_answer()
+                self._tell_analysis(event)
             case ev.Done() | ev.Error():
                 self._end_thought()
                 self._end_answer()
                 for line in self._sources.lines():
                     self._voice.line(line)
-                self._tell_analysis()
                 for line in _ending(event, stats=self._stats):
                     self._voice.line(line)
                 self._said = self._clock()  # nothing works any more
@@ -182,12 +182,11 @@ class AccessibleSink:
                 self._end_thought()
                 self._tell_fate(event)
 
-    def _tell_analysis(self) -> None:
-        if self._analysis is not None:
-            from chatstream.sinks.analyses import analysis_lines
+    def _tell_analysis(self, analysis: ev.Analysis) -> None:
+        from chatstream.sinks.analyses import analysis_lines
 
-            for line in analysis_lines(self._analysis.figures):
-                self._voice.line(sentence(line))
+        for line in analysis_lines(analysis.figures):
+            self._voice.line(sentence(line))
 
     def _note_call(self, call: ev.ToolCall) -> None:
         """Nothing is said of it before its fate is known."""

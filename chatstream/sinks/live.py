@@ -91,7 +91,6 @@ class LiveSink:
         self._model = "done"
         self._typed: Typed | None = None  # what the user types for later
         self._question: ev.Approval | None = None  # the last one
-        self._analysis: ev.Analysis | None = None  # the last one
         self._due = clock()
         self._changed = False  # the text, since the last frame
         self._frame: object = None  # what else the last frame showed
@@ -143,8 +142,10 @@ class LiveSink:
                 self._end_thought(event, now)
                 self._end_text()
                 self._ask(event)
-            case ev.Analysis():
-                self._analysis = event
+            case ev.Analysis(final=True):
+                self._end_thought(event, now)
+                self._end_text()
+                self._tell_analysis(event)
             case Told(line=line):
                 self._say(line, self._theme.dim)
             case Key():
@@ -230,11 +231,6 @@ class LiveSink:
 
     def _closing(self, event: ev.Terminal) -> Iterable[tuple[str, Style]]:
         """What is said at the end."""
-        if self._analysis is not None:
-            from chatstream.sinks.analyses import analysis_lines
-
-            for words in analysis_lines(self._analysis.figures):
-                yield words, self._theme.dim
         if isinstance(event, ev.Done):
             for words in ending(event, stats=False):
                 yield words, self._theme.warning
@@ -278,6 +274,13 @@ class LiveSink:
             *(line_of(text, styles.get(kind)) for text, kind in others),
         ]
         self._note(lines if self._parted or not self._shown else [[], *lines])
+        self._parted = True
+
+    def _tell_analysis(self, analysis: ev.Analysis) -> None:
+        from chatstream.sinks.analyses import analysis_lines
+
+        lines = [_said(words, self._theme.dim) for words in analysis_lines(analysis.figures)]
+        self._note([[], *lines] if self._shown and not self._parted else lines)
         self._parted = True
 
     def _say(self, words: str | None, style: Style) -> None:

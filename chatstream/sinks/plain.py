@@ -45,7 +45,6 @@ class PlainSink:
         self._colours = colours
         self._sources = Sources()
         self._unrun: Unrun | None = None  # once there are calls
-        self._analysis: ev.Analysis | None = None  # the last one
         self._held: list[str] = []
         self._line_open = False  # the terminal's cursor is not at the start of a line
         self._note_open = False
@@ -89,7 +88,6 @@ class PlainSink:
         if isinstance(event, ev.Done | ev.Error):
             for line in self._sources.lines():
                 self._note_line(line, "advice")
-            self._note_analysis()
         if isinstance(event, ev.Done):
             self._end_line()
             for line in ending(event, stats=False):
@@ -102,7 +100,7 @@ class PlainSink:
             for way in advice(event):
                 self._note_line(way, "advice")
         elif isinstance(event, ev.Analysis):
-            self._analysis = event
+            self._note_analysis(event)
         elif isinstance(event, ev.ToolCall):
             self._note_call(event)
         elif isinstance(event, ev.Approval | ev.ToolStart | ev.ToolComplete | ev.ToolError):
@@ -110,11 +108,11 @@ class PlainSink:
         elif (said := note(event)) is not None:
             self._note_line(said, "warning")
 
-    def _note_analysis(self) -> None:
-        if self._analysis is not None:
+    def _note_analysis(self, analysis: ev.Analysis) -> None:
+        if analysis.final:
             from chatstream.sinks.analyses import analysis_lines
 
-            for line in analysis_lines(self._analysis.figures):
+            for line in analysis_lines(analysis.figures):
                 self._note_line(line, "advice")
 
     def _note_call(self, call: ev.ToolCall) -> None:

@@ -5,15 +5,18 @@
 2. The work for an arrival depends on its own text only, and memory is bounded (`analysis.text`).
 3. The text is that of the answer: no reasoning, no call. The text of an answer that is continued
    counts once, what is void does not count, and what all responses of a run say counts together.
-4. Analyzers of other packages get the same text and add their figures under their names. One that
+4. The confidence is the geometric mean of the probabilities of the answer's tokens, where the
+   server tells them.
+5. Analyzers of other packages get the same text and add their figures under their names. One that
    fails is left out from there on, with a warning. It is copied where a response is whole.
-5. It also takes events that are numbered, as a recording has them: they stay numbered, and the
+6. It also takes events that are numbered, as a recording has them: they stay numbered, and the
    `analysis` events among them are replaced.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -28,11 +31,12 @@ from chatstream.events import (
     Error,
     Event,
     Fate,
+    Reasoning,
     TextFigures,
     Warn,
     voids,
 )
-from chatstream.flow import Arrival, Finish, Stage, close
+from chatstream.flow import Arrival, Finish, Logprobs, Stage, close
 from chatstream.plugins import FAILURES, what
 
 EVERY_SECONDS = 1.0
@@ -75,6 +79,8 @@ class _Analyze:
         self._called = {name: called for name, (called, _) in plugins.items()}
         self._warnings: list[Event] = []  # that are due
         self._text = TextAnalysis()
+        self._logprobs = Logprobs(0.0, 0)  # summed
+        self._speaks = False  # the last text was the answer's
         self._plugins: dict[str, Analyzer] = {}
         for name, (_, make) in plugins.items():
             try:
@@ -107,6 +113,9 @@ class _Analyze:
         """The arrival, with what is to be said among its events."""
         out: list[Event] = []
         for event in arrival.events:
+            if type(event) is Logprobs:
+                self._add(event)
+                continue
             if type(event) is Analysis:
                 self._shift -= 1
                 continue
@@ -128,15 +137,17 @@ class _Analyze:
     def _note(self, event: Event) -> None:
         if type(event) is Content:
             self._feed(event.delta)
+        elif type(event) is Reasoning:
+            self._speaks = False
         elif isinstance(event, Fate):
             if self._is_open:
                 self._text.finish()
                 self._settle()
         elif voids(event):
-            self._text, self._plugins = self._copied(*self._settled)
+            self._text, self._plugins, self._logprobs = self._copied(*self._settled)
 
     def _feed(self, text: str) -> None:
-        self._has_text = self._is_new = self._is_open = True
+        self._has_text = self._is_new = self._is_open = self._speaks = True
         self._text.feed(text)
         for name, plugin in list(self._plugins.items()):
             try:
@@ -147,11 +158,11 @@ class _Analyze:
     def _settle(self) -> None:
         """What has come is whole: nothing voids it any more."""
         self._is_open = False  # a response has text
-        self._settled = self._copied(self._text, self._plugins)
+        self._settled = self._copied(self._text, self._plugins, self._logprobs)
 
     def _copied(
-        self, text: TextAnalysis, plugins: Mapping[str, Analyzer]
-    ) -> tuple[TextAnalysis, dict[str, Analyzer]]:
+        self, text: TextAnalysis, plugins: Mapping[str, Analyzer], logprobs: Logprobs
+    ) -> tuple[TextAnalysis, dict[str, Analyzer], Logprobs]:
         copies: dict[str, Analyzer] = {}
         for name, plugin in list(plugins.items()):
             if name in self._called:
@@ -159,7 +170,12 @@ class _Analyze:
                     copies[name] = copy.deepcopy(plugin)
                 except FAILURES as error:
                     self._fail(name, error)
-        return copy.deepcopy(text), copies
+        return copy.deepcopy(text), copies, logprobs
+
+    def _add(self, told: Logprobs) -> None:
+        if self._speaks:
+            before = self._logprobs
+            self._logprobs = Logprobs(before.total + told.total, before.tokens + told.tokens)
 
     def _fail(self, name: str, error: BaseException) -> None:
         called = self._called.pop(name)
@@ -186,6 +202,8 @@ class _Analyze:
         """The figures of what has come."""
         self._is_new = False
         figures = self._text.figures
+        if (tokens := self._logprobs.tokens) > 0:
+            figures.confidence = round(math.exp(self._logprobs.total / tokens), 3)
         for name, plugin in list(self._plugins.items()):
             try:
                 found = msgspec.json.encode(dict(plugin.figures()))

@@ -218,6 +218,50 @@ def test_a_recording_is_analysed_as_the_run_was_and_without_the_option_shows_wha
     assert [it.seq for it in torn.events] == list(range(len(torn.events)))
 
 
+# ---- both, with tools and in a chat
+
+CALL = {"function": {"name": "calculate", "arguments": {"expression": "6 * 7"}}}
+CALLS = Reply(
+    [
+        json.dumps({"message": {"content": "Let me look", "tool_calls": [CALL]}}).encode() + b"\n",
+        json.dumps({"message": {"content": ""}, "done": True}).encode() + b"\n",
+    ],
+    headers=headers("ollama"),
+)
+
+
+def test_the_figures_are_those_of_all_that_a_run_with_tools_says() -> None:
+    with Script(CALLS, whole("ollama")) as server:
+        answer = asked("ollama", server.url, tools=["calculate"], analyze=True)
+    assert isinstance(answer.terminal, ev.Done)
+    assert last(answer).figures == figures(f"Let me look\n{TEXT}")
+
+
+@pytest.mark.parametrize(("when", "requests"), [("look", 1), ("wör", 2), ("2 tokens", 2)])
+def test_a_condition_ends_a_run_with_tools_and_starts_none_behind_it(
+    when: str, requests: int
+) -> None:
+    with Script(CALLS, whole("ollama")) as server:
+        answer = asked("ollama", server.url, tools=["calculate"], stop_when=when)
+        assert len(server.requests) == requests
+    assert isinstance(answer.terminal, ev.Done)
+    assert answer.terminal.finish_reason == "stop_condition"
+    assert sum(isinstance(it, ev.ToolStart) for it in answer.events) == requests - 1
+    assert record().outcome == "complete"
+
+
+def test_in_a_chat_they_hold_for_each_answer() -> None:
+    with Script(whole("ollama")) as server:
+        flags = [*server_flags("ollama", server.url), "--stop-when", "lo", "--analyze"]
+        done = run_here(["chat", *flags], stdin=b"one\ntwo\n")
+        sent = [it.json["messages"] for it in server.requests if it.path == "/api/chat"]
+    assert done.status == 0
+    assert done.stdout.split() == [b"Hello", b"Hello"]
+    assert done.stderr.count("--stop-when ended the answer") == 2
+    assert done.stderr.count("analysis: 1 word in 1 sentence") == 2
+    assert [it["content"] for it in sent[1]] == ["one", "Hello", "two"]
+
+
 # ---- without them
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -30,6 +32,9 @@ from chatstream.events import (
 from chatstream.flow import Arrival, Finish, events_in, pipe
 from chatstream.stages.analyze import EVERY_SECONDS, Analyzer, Make, analyze
 from chatstream.stages.seal import seal
+from tests.bench.analysis import TOKEN, chinese, english, loop
+from tests.bench.rendering import pieces
+from tests.support.sampling import by_size
 
 RESET = Retry(attempt=2, max=3, delay=0.0, cause="cut", action="reset")
 CONTINUE = Retry(attempt=2, max=3, delay=0.0, cause="cut", action="continue")
@@ -232,3 +237,29 @@ def test_a_failure_at_the_end_of_a_recording_keeps_the_numbers() -> None:
     events = list(events_in(analyze(plugin(lambda: Vowels("figures")))(recorded.arrivals(2))))
     grammar.check(events)
     assert [it.code for it in events if isinstance(it, Warn)] == ["plugin"]
+
+
+@pytest.mark.parametrize("make", [english, chinese, loop])
+def test_the_work_for_an_arrival_does_not_grow_with_the_answer(make: Callable[[int], str]) -> None:
+    """Counted in calls, which is the same on any machine; `tests.bench analysis` has the times."""
+    tokens = by_size(5_000, 100_000)
+    arrivals = analyze()(source(texts(*pieces(make(tokens * TOKEN), TOKEN), every=0.02)))
+    first, *_, last = [calls(islice(arrivals, tokens // 5)) for _ in range(5)]
+    assert last <= 1.05 * first
+
+
+def calls(arrivals: Iterator[Arrival]) -> int:
+    """How many functions are called to get them."""
+    count = 0
+
+    def called(_frame: object, event: str, _value: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    sys.setprofile(called)
+    try:
+        for _ in arrivals:
+            pass
+    finally:
+        sys.setprofile(None)
+    return count
