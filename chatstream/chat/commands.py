@@ -24,7 +24,7 @@ from chatstream.chat.compacting import compact
 from chatstream.chat.equipping import BEGINS_ANOTHER, role, tool
 from chatstream.chat.fullness import context, trim
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Compare, Continuation, Request, Summary, Turn
+from chatstream.chat.turns import Compare, Continuation, Following, Request, Turn
 from chatstream.engine.kinds import TABLES, keys_of
 from chatstream.engine.resolve import parse
 from chatstream.engine.settings import FIELDS
@@ -36,7 +36,7 @@ from chatstream.terminal.look import check_look
 from chatstream.terminal.runs import ended, words_of
 from chatstream.wording import counted, excerpt
 
-Next = Request | Continuation | Compare | Summary | None
+Next = Following | Compare | None
 """The request to make after a command."""
 
 SHOWN_TURNS = 5

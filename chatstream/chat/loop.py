@@ -24,9 +24,10 @@ from typing import Any, Protocol
 
 from chatstream.cancel import CancelToken
 from chatstream.chat import commands, compacting, fullness
+from chatstream.chat.answers import in_our_words, part
 from chatstream.chat.arguments import files_in
 from chatstream.chat.session import Session
-from chatstream.chat.turns import Asked, Compare, Continuation, Heard, Request, Summary
+from chatstream.chat.turns import Asked, Compare, Continuation, Following, Heard, Request, Summary
 from chatstream.chat.typeahead import TypeAhead, joined
 from chatstream.engine.attaching import with_images
 from chatstream.engine.kept_tools import KeptTools
@@ -36,14 +37,10 @@ from chatstream.engine.settings import Settings
 from chatstream.errors import (
     Cancelled,
     ChatstreamError,
-    ContextLength,
-    CostLimit,
-    HungUp,
     OutputError,
-    Terminated,
     UsageError,
 )
-from chatstream.events import Approval, Content, Context, Error
+from chatstream.events import Approval, Content
 from chatstream.flow import Arrival, close
 from chatstream.messages import Message
 from chatstream.sinks.output import put
@@ -120,6 +117,16 @@ class _Unread(Exception):
         self.status = status
 
 
+class _Turn:
+    """One question and its answer. `asked` is what was sent, once it was."""
+
+    def __init__(self, following: Following, answering: Answering) -> None:
+        self.following = following
+        self.answering = answering
+        self.heard = Heard()
+        self.asked: tuple[Asked, Run] | None = None
+
+
 class _Chat:
     """`token` is cancelled when the program is to end."""
 
@@ -171,7 +178,7 @@ class _Chat:
         finally:
             reason = self._stop.reason
             if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
-                self._token.cancel(reason)  # the program is to end
+                self._token.cancel(reason)
 
     def _line(self) -> str | None:
         """The next line; what was queued comes first."""
@@ -296,50 +303,22 @@ class _Chat:
             session.files, session.images = [], []
             exits.note("the next message has no files now")
 
-    def _answer(self, following: Request | Continuation | Summary, typed: str | None = None) -> int:
+    def _answer(self, following: Following, typed: str | None = None) -> int:
         """Ask and show the answer; `typed` returns to the prompt without one."""
-        session, heard = self._session, Heard()
-        is_summary = isinstance(following, Summary)
-        flags = compacting.flags_of(session) if is_summary else session.flags
+        session = self._session
+        flags = compacting.flags_of(session) if isinstance(following, Summary) else session.flags
         answering = Answering(ARGUMENTS, flags, self._pool, self._beside, self._tools)
-        asked: list[tuple[Asked, Run]] = []
-
-        def begin() -> Run:
-            if isinstance(following, Continuation):
-                its = session.carry_on(following)
-            elif isinstance(following, Summary):
-                its = compacting.asked(session)
-            else:
-                its = session.ask(following)
-            answering.use(its.resolved, lambda: None)
-            run = answering.begin(its.resolved, its.question, follow=its.follow)
-            if is_screen(its.resolved.settings, as_json=False, plain=False):
-                put(b"\n")  # between the question and its answer
-            asked.append((its, run))
-            return run
-
-        untie = self._stop.tie(answering.token)
-        try:
-            follows = bool(session.turns) and not is_summary
-            in_our_words = partial(_in_our_words, answering, follows)
-            answered = partial(self._answered, following, heard, asked)
-            status = answering.show(begin, heard.stage, answered, in_our_words)
-        finally:
-            untie()
-        if heard.is_whole:
-            _part(heard.transcript.message.content, answering.settings)
-        if is_summary:
-            self._hear()
-            status = status or 1 - compacting.take(session, heard)
-        elif not (asked and session.settle(*asked[0], heard)) and isinstance(following, Request):
-            session.unanswered = following
-        elif isinstance(following, Request):
-            session.detach(following)
+        turn = _Turn(following, answering)
+        status = self._show(turn)
+        if turn.heard.is_whole:
+            part(turn.heard.transcript.message.content, answering.settings)
+        status = self._settle(turn, status)
         if said := self._nearly_full.after(session.extent, trims=answering.settings.trim):
             exits.note(said)
-        if status or session.unanswered is following:
-            self._return(typed if session.unanswered is following else None)
-        return self._ended(answering.token, status, shown=heard.is_whole)
+        is_unanswered = session.unanswered is following
+        if status or is_unanswered:
+            self._return(typed if is_unanswered else None)
+        return self._ended(answering.token, status, shown=turn.heard.is_whole)
 
     def _compare(self, request: Request, models: Sequence[str]) -> int:
         """Ask several models and show their answers."""
@@ -359,30 +338,63 @@ class _Chat:
         return self._ended(token, status, shown=shown)
 
     def _ended(self, token: CancelToken, status: int, *, shown: bool) -> int:
-        """An answer has ended, stopped by this token or not; returns the exit status."""
+        """End the program if a signal has asked for that, or if nobody can read the answers.
+
+        Else returns the exit status.
+        """
         reason = token.reason
         if reason is not None and (type(reason) is not Cancelled or not self._editor.is_person):
-            self._token.cancel(reason)  # the program is to end
+            self._token.cancel(reason)
         elif not shown:
             raise _Unread(status)
         return status
 
-    def _begun(self, following: commands.Next, run: Run) -> None:
-        """The question has an answer; a draft that is stored from now on follows it."""
-        session = self._session
-        self._sending = ""
-        if isinstance(following, Request):
-            session.detach(following)
-        session.begin_answer(run)
-        self._keep()
+    def _show(self, turn: _Turn) -> int:
+        """Show the answer while it comes; returns the exit status."""
+        answering = turn.answering
+        follows = bool(self._session.turns) and not isinstance(turn.following, Summary)
+        watching = (
+            turn.heard.stage,
+            partial(self._answered, turn),
+            partial(in_our_words, answering, follows),
+        )
+        untie = self._stop.tie(answering.token)
+        try:
+            return answering.show(partial(self._begin, turn), *watching)
+        finally:
+            untie()
 
-    def _answered(
-        self,
-        following: commands.Next,
-        heard: Heard,
-        asked: Sequence[tuple[Asked, Run]],
-        arrivals: Iterator[Arrival],
-    ) -> Iterator[Arrival]:
+    def _begin(self, turn: _Turn) -> Run:
+        """Ask, with what the conversation has before it."""
+        session, following, answering = self._session, turn.following, turn.answering
+        if isinstance(following, Continuation):
+            its = session.carry_on(following)
+        elif isinstance(following, Summary):
+            its = compacting.asked(session)
+        else:
+            its = session.ask(following)
+        answering.use(its.resolved, lambda: None)
+        run = answering.begin(its.resolved, its.question, follow=its.follow)
+        if is_screen(its.resolved.settings, as_json=False, plain=False):
+            put(b"\n")  # between the question and its answer
+        turn.asked = (its, run)
+        return run
+
+    def _settle(self, turn: _Turn, status: int) -> int:
+        """Make the answer a part of the conversation, or the question unanswered."""
+        session, following = self._session, turn.following
+        if isinstance(following, Summary):
+            self._hear()
+            return status or 1 - compacting.take(session, turn.heard)
+        is_settled = turn.asked is not None and session.settle(*turn.asked, turn.heard)
+        if isinstance(following, Request):
+            if is_settled:
+                session.detach(following)
+            else:
+                session.unanswered = following
+        return status
+
+    def _answered(self, turn: _Turn, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         """The stage that ends the draft of the question: its answer has begun."""
         kept = True
         try:
@@ -390,12 +402,22 @@ class _Chat:
                 if any(isinstance(it, Approval) and it.is_question for it in arrival.events):
                     self._session.queue += self._editor.typed_ahead()  # the question drops the rest
                 if kept and any(isinstance(it, Content) for it in arrival.events):
-                    kept = not heard.transcript.message.is_answer
+                    kept = not turn.heard.transcript.message.is_answer
                     if not kept:
-                        self._begun(following, asked[0][1])
+                        self._begun(turn)
                 yield arrival
         finally:
             close(arrivals)
+
+    def _begun(self, turn: _Turn) -> None:
+        """The question has an answer; a draft that is stored from now on follows it."""
+        session = self._session
+        self._sending = ""
+        if isinstance(turn.following, Request):
+            session.detach(turn.following)
+        if turn.asked is not None:
+            session.begin_answer(turn.asked[1])
+        self._keep()
 
     def _return(self, line: str | None) -> None:
         """Put the unanswered question, and the lines after it, into the prompt again."""
@@ -408,42 +430,3 @@ class _Chat:
         elif line:  # the others wait behind it
             session.draft, session.behind = line, joined(session.behind, session.draft)
         session.keep(session.draft)
-
-
-def _part(text: str, settings: Settings) -> None:
-    """Separate an answer from what follows: by an empty line on a screen, by a line end in a pipe.
-
-    Raises `BrokenPipeError`, `OutputError`.
-    """
-    if is_screen(settings, as_json=False, plain=False):
-        parted = False
-    else:  # text that is drawn, or meant for a screen reader, has its line end
-        parted = not text or text.endswith("\n") or settings.accessible or settings.render
-    if not parted:
-        put(b"\n")
-
-
-def _in_our_words(
-    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
-) -> Iterator[Arrival]:
-    """Make the notes of an answer name the commands of a chat. Drop the one about a full window:
-    the chat adds its own after the answer. `follows`: the question follows others.
-    """
-    try:
-        for arrival in arrivals:
-            for event in [*arrival.events]:
-                if isinstance(event, Context) and not event.left_out:
-                    arrival.events.remove(event)
-                elif isinstance(event, Error):
-                    if event.resume and not isinstance(
-                        answering.token.reason, (HungUp, Terminated)
-                    ):
-                        event.resume = "/continue"  # else there is no prompt any more
-                    if event.code == ContextLength.code:
-                        trims = answering.settings.trim
-                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
-                    elif event.code == CostLimit.code and event.hint:
-                        event.hint = event.hint.replace("--max-cost", "/set max_cost USD")
-            yield arrival
-    finally:
-        close(arrivals)

@@ -81,6 +81,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
 
 
+Following = Request | Continuation | Summary
+"""What is asked next."""
+
+
 class Heard:
     """Notes the output of a run, for use after it. `stage` passes everything on.
 

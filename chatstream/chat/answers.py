@@ -1,0 +1,53 @@
+"""What an answer has in a chat, and not in `ask`: the chat's own words, and an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatstream.chat import fullness
+from chatstream.engine.settings import Settings
+from chatstream.errors import ContextLength, CostLimit, HungUp, Terminated
+from chatstream.events import Context, Error
+from chatstream.flow import Arrival, close
+from chatstream.sinks.output import put
+from chatstream.terminal.answering import Answering
+from chatstream.terminal.look import is_screen
+
+
+def part(text: str, settings: Settings) -> None:
+    """Separate an answer from what follows: by an empty line on a screen, by a line end in a pipe.
+
+    Raises `BrokenPipeError`, `OutputError`.
+    """
+    if is_screen(settings, as_json=False, plain=False):
+        parted = False
+    else:  # text that is drawn, or meant for a screen reader, has its line end
+        parted = not text or text.endswith("\n") or settings.accessible or settings.render
+    if not parted:
+        put(b"\n")
+
+
+def in_our_words(
+    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+) -> Iterator[Arrival]:
+    """Make the notes of an answer name the commands of a chat. Drop the one about a full window:
+    the chat adds its own after the answer. `follows`: the question follows others.
+    """
+    try:
+        for arrival in arrivals:
+            for event in [*arrival.events]:
+                if isinstance(event, Context) and not event.left_out:
+                    arrival.events.remove(event)
+                elif isinstance(event, Error):
+                    if event.resume and not isinstance(
+                        answering.token.reason, (HungUp, Terminated)
+                    ):
+                        event.resume = "/continue"  # else there is no prompt any more
+                    if event.code == ContextLength.code:
+                        trims = answering.settings.trim
+                        event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
+                    elif event.code == CostLimit.code and event.hint:
+                        event.hint = event.hint.replace("--max-cost", "/set max_cost USD")
+            yield arrival
+    finally:
+        close(arrivals)
