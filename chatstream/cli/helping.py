@@ -32,7 +32,10 @@ _UNGROUPED = 8  # so few options need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
-    "Job": ("--sections", "--outline", "--out", "--jobs", "--again"),
+    "Job": (
+        *("--sections", "--outline", "--template", "--out", "--jobs", "--unordered"),
+        *("--retry-failed", "--fail-fast", "--again", "--rpm", "--tpm"),
+    ),
     "Question": (
         *("QUESTION", "TOPIC", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),
@@ -53,10 +56,6 @@ GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Runs": (
         *("--runs", "--time", "--precision", "--concurrency", "--rate", "--arrivals", "--conn"),
         *("--cache", "--vs-blocking"),
-    ),
-    "Batch": (
-        *("--out", "--jobs", "--template", "--unordered", "--retry-failed", "--fail-fast"),
-        *("--rpm", "--tpm"),
     ),
     "Results": ("--save", "--baseline", "--fail-if", "--strict"),
     "Selection": ("--number", "--older-than", "--since", "--by"),
