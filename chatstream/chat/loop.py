@@ -52,7 +52,7 @@ from chatstream.terminal.answering import Answering
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.interrupt import Ends, interrupts
 from chatstream.terminal.keyboard import Keyboard
-from chatstream.terminal.present import is_screen
+from chatstream.terminal.present import ends_line, is_screen
 from chatstream.terminal.prompt import compose
 from chatstream.wording import counted
 
@@ -415,11 +415,7 @@ def _part(text: str, settings: Settings) -> None:
 
     Raises `BrokenPipeError`, `OutputError`.
     """
-    if is_screen(settings, as_json=False, plain=False):
-        parted = False
-    else:  # text that is drawn, or meant for a screen reader, has its line end
-        parted = not text or text.endswith("\n") or settings.accessible or settings.render
-    if not parted:
+    if is_screen(settings, as_json=False, plain=False) or not ends_line(text, settings):
         put(b"\n")
 
 
