@@ -11,7 +11,7 @@ from chatstream.events import Context, Error
 from chatstream.flow import Arrival, close
 from chatstream.sinks.output import put
 from chatstream.terminal.answering import Answering
-from chatstream.terminal.look import is_screen
+from chatstream.terminal.look import ends_line, is_screen
 
 
 def part(text: str, settings: Settings) -> None:
@@ -19,11 +19,7 @@ def part(text: str, settings: Settings) -> None:
 
     Raises `BrokenPipeError`, `OutputError`.
     """
-    if is_screen(settings, as_json=False, plain=False):
-        parted = False
-    else:  # text that is drawn, or meant for a screen reader, has its line end
-        parted = not text or text.endswith("\n") or settings.accessible or settings.render
-    if not parted:
+    if is_screen(settings, as_json=False, plain=False) or not ends_line(text, settings):
         put(b"\n")
 
 

@@ -24,10 +24,9 @@ from chatstream.engine.place import is_kept
 from chatstream.engine.pool import Pool
 from chatstream.engine.whom import local_server
 from chatstream.errors import UsageError
-from chatstream.many import picking
+from chatstream.many import picking, summary
 from chatstream.many.compare import Answer, Comparison, Contender, check_count, labelled, shown
-from chatstream.many.showing import Look, section, show_all
-from chatstream.many.summary import as_markdown, rows
+from chatstream.many.showing import Look, show_all
 from chatstream.sinks.output import put
 from chatstream.terminal.beside import Beside
 from chatstream.terminal.exits import note, tell
@@ -103,7 +102,7 @@ def compare(
         session.unanswered = request
         return status or 1, runs.ended
     if runs.ended:
-        section("## Summary", as_markdown(rows(runs.answers)), settings, _LOOK)
+        summary.tell(runs.answers, settings, _LOOK)
     session.detach(request)
     session.compared = compared
     _take(session, compared[preferred.number - 1])

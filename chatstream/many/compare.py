@@ -23,6 +23,7 @@ from msgspec.structs import replace
 from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import Follow, not_followed, run
 from chatstream.engine.place import Place, follow_of, question_at, resolved_at
+from chatstream.engine.places import split
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
@@ -32,6 +33,7 @@ from chatstream.events import Done, Error, Metadata, Terminal
 from chatstream.flow import Arrival, Stage, close, pipe
 from chatstream.merge import merge
 from chatstream.messages import Message
+from chatstream.redact import redact, show_url
 from chatstream.transcript import Transcript
 
 MOST = 9
@@ -235,16 +237,21 @@ def check_count(number: int) -> None:
 
 
 def labelled(names: Sequence[str]) -> list[str]:
-    """A label for each, all different: one that comes again has its number."""
+    """A label for each, all different: one that comes again has its number. No secret is in it."""
     seen: Counter[str] = Counter()
     labels = []
-    for name in names:
+    for name in map(_shown, names):
         seen[name] += 1
         label = name if seen[name] == 1 else f"{name} #{seen[name]}"
         while label in labels:  # somebody has named a model so
             label += "'"
         labels.append(label)
     return labels
+
+
+def _shown(name: str) -> str:
+    model, place = split(name)
+    return f"{model}@{show_url(place)}" if place and "//" in place else redact(name)
 
 
 def shown(contender: Contender, *, resettable: bool, on_screen: bool) -> Contender:

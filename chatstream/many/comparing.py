@@ -25,17 +25,16 @@ from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import Settings
 from chatstream.engine.whom import with_model
 from chatstream.errors import Cancelled, OutputError, UsageError
-from chatstream.many import differing, judging, picking
+from chatstream.many import differing, judging, picking, summary
 from chatstream.many.compare import Answer, Comparison, contenders, shown
 from chatstream.many.showing import Look, section, show_all
-from chatstream.many.summary import as_markdown, rows
 from chatstream.merge import merge
 from chatstream.messages import Message
 from chatstream.sinks.output import put
 from chatstream.sinks.words import one_line
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
-from chatstream.terminal.look import check_look, has_colours, is_resettable
+from chatstream.terminal.look import check_look, ends_line, has_colours, is_resettable
 from chatstream.terminal.present import present, tidy
 
 VERDICT = "verdict"
@@ -150,7 +149,7 @@ class _After:
                 if self._wish.judge is not None:
                     status = self._judge(asked) or status
             if not self._wish.look.as_json and self._settings.stats is not False:
-                self._section("## Summary", as_markdown(rows(self._answers)))
+                summary.tell(self._answers, self._settings, self._wish.look)
                 if shared:
                     exits.note(
                         "answers from one server may wait for each other there, so these times "
@@ -202,7 +201,8 @@ class _After:
         if look.as_json:
             arrivals = merge({VERDICT: arrivals})
         else:
-            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n\n")
+            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n")
+            put(b"\n")
         status = present(
             arrivals,
             resolved.settings,
@@ -212,6 +212,8 @@ class _After:
             copying=None,
         )
         if not look.as_json:
+            if not (look.is_screen(self._settings) or ends_line(answer.text, self._settings)):
+                put(b"\n")
             best = judging.preferred(answer.text, letters)
             key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
             prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chatstream.engine.settings import Settings
 from chatstream.events import Done, Error, Stats
 from chatstream.many.compare import Answer
+from chatstream.many.showing import Look, section
 from chatstream.sinks.words import dollars, one_line
 
 HEAD = ("", "model", "first token", "pace", "tokens", "cost", "status")
@@ -41,6 +43,27 @@ def _status(end: Done | Error | None) -> str:
     if end is None:
         return "cut off"
     return "whole" if end.finish_reason == "stop" else end.finish_reason.replace("_", " ")
+
+
+def tell(answers: Sequence[Answer], settings: Settings, look: Look) -> None:
+    """Show the table; for a screen reader, a sentence for each answer.
+
+    Raises `BrokenPipeError`, `OSError`.
+    """
+    table = rows(answers)
+    text = as_sentences(table) if settings.accessible else as_markdown(table)
+    section("## Summary", text, settings, look)
+
+
+def as_sentences(table: Sequence[Sequence[str]]) -> str:
+    """The table as a paragraph for each row; what is unknown is left out."""
+    head, *others = table
+    sentences = []
+    for number, model, *figures, status in others:
+        known = [f"{name} {it}" for name, it in zip(head[2:], figures, strict=False)]
+        told = [it for it in known if not it.endswith(f" {UNKNOWN}")]
+        sentences.append(f"Answer {number}, {model}: {', '.join([status, *told])}.\n")
+    return "\n".join(sentences)
 
 
 def as_markdown(table: Sequence[Sequence[str]]) -> str:

@@ -124,7 +124,8 @@ class Column:
         came = [self._began]
         whole = self._whole(clock=lambda: came[-1])
         if self._deltas:
-            self._events.append((self._began, ev.Content("".join(self._deltas))))
+            last = self._events[-1][0] if self._events else self._began
+            self._events.append((last, ev.Content("".join(self._deltas))))
         for at, event in self._events:
             came.append(at)
             whole.write(Arrival([event]))

@@ -99,6 +99,12 @@ def code_themes() -> list[str]:
     return sorted({"ansi_dark", "ansi_light", *get_all_styles()})
 
 
+def ends_line(text: str, settings: Settings) -> bool:
+    """Whether an answer has ended its line, where it was written and not drawn on a terminal."""
+    # What is drawn in a pipe, or meant for a screen reader, has its line end.
+    return not text or text.endswith("\n") or settings.accessible or settings.render
+
+
 def is_resettable(*, as_json: bool) -> bool:
     """Whether an answer can start over: a reader of events is told, one of bytes is not."""
     return as_json or os.isatty(1)

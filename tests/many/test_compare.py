@@ -139,6 +139,11 @@ def test_labels_are_all_different() -> None:
     assert labelled(["a", "a #2", "a"]) == ["a", "a #2", "a #2'"]
 
 
+def test_no_secret_is_in_a_label() -> None:
+    names = ["a@http://me:secret@host:1/v1?key=secret", "a@http://host:1/v1", "a@ollama"]
+    assert labelled(names) == ["a@http://host:1/v1", "a@http://host:1/v1 #2", "a@ollama"]
+
+
 def test_too_few_and_too_many_are_refused() -> None:
     for number in (2, MOST):
         check_count(number)

@@ -9,7 +9,7 @@ from chatstream.engine.pipeline import failed
 from chatstream.errors import UsageError
 from chatstream.flow import Arrival
 from chatstream.many.compare import Answer
-from chatstream.many.summary import as_markdown, rows
+from chatstream.many.summary import as_markdown, as_sentences, rows
 
 STATS = ev.Stats(duration=2.0, chunks=7, ttft=0.25, tokens_per_second=12.34)
 
@@ -47,6 +47,14 @@ def test_a_row_tells_the_figures_and_the_end(events: list[ev.Event], row: tuple[
     assert len(head) == len(found)
     assert found[:2] == ("2", "a")
     assert [it.replace("␛", "") for it in found[2:]] == [*row]
+
+
+def test_for_a_screen_reader_it_is_sentences_without_what_is_unknown() -> None:
+    table = rows([answer(done()), answer(error("cancelled"), label="b")])
+    assert as_sentences(table) == (
+        "Answer 2, a: whole, first token 0.25 s, pace 12.3 tokens/s, tokens ≈7.\n\n"
+        "Answer 2, b: stopped.\n"
+    )
 
 
 def test_a_label_does_not_break_the_table() -> None:
