@@ -2,6 +2,8 @@
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -13,6 +15,16 @@ class Counts(msgspec.Struct, omit_defaults=True):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
+
+
+def summed(parts: Iterable[Counts]) -> Counts:
+    """The counts of several runs together; None where no run has any."""
+    listed = list(parts)
+    found = {
+        name: [it for part in listed if (it := getattr(part, name)) is not None]
+        for name in Counts.__struct_fields__
+    }
+    return Counts(**{name: sum(its) if its else None for name, its in found.items()})
 
 
 class ServerTimes(msgspec.Struct, omit_defaults=True):
@@ -52,3 +64,13 @@ class Cost(msgspec.Struct, omit_defaults=True):
     estimated: bool = False
     conversation: float | None = None
     conversation_estimated: bool = False
+
+
+def summed_cost(parts: Iterable[Cost | None]) -> Cost | None:
+    """What several runs cost together; None if that of any is unknown."""
+    known, total = list(parts), Cost(0.0)
+    for part in known:
+        if part is None:
+            return None
+        total = Cost(total.run + part.run, total.estimated or part.estimated)
+    return total if known else None
