@@ -2,6 +2,7 @@
 
 # Annotations are not postponed: msgspec would have to evaluate each of them at every start.
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -15,6 +16,16 @@ class Counts(msgspec.Struct, omit_defaults=True):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     cost: float | None = None
+
+
+def summed(parts: Iterable[Counts]) -> Counts:
+    """The counts of several runs together; None where no run has any."""
+    listed = list(parts)
+    found = {
+        name: [it for part in listed if (it := getattr(part, name)) is not None]
+        for name in Counts.__struct_fields__
+    }
+    return Counts(**{name: sum(its) if its else None for name, its in found.items()})
 
 
 class ServerTimes(msgspec.Struct, omit_defaults=True):
@@ -56,12 +67,22 @@ class Cost(msgspec.Struct, omit_defaults=True):
     conversation_estimated: bool = False
 
 
+def summed_cost(parts: Iterable[Cost | None]) -> Cost | None:
+    """What several runs cost together; None if that of any is unknown."""
+    known, total = list(parts), Cost(0.0)
+    for part in known:
+        if part is None:
+            return None
+        total = Cost(total.run + part.run, total.estimated or part.estimated)
+    return total if known else None
+
+
 class TextFigures(msgspec.Struct, omit_defaults=True):
     """What an analysis finds in the text of an answer, code in fences left out.
 
     `keywords` tells how often each came, the most frequent first; `language` is a code such as
-    "en". `repetition` is the share of words that repeat what came shortly before, and a loop is so
-    many words so many times in a row. `word_list_sentiment` (-1 to 1) and `style_score` (0 to 1)
+    "en". `repetition` is the share of words that repeat what came shortly before; in a loop,
+    `loop_words` words came `loop_times` times in a row. `word_list_sentiment` (-1 to 1) and `style_score` (0 to 1)
     come from counted words. `confidence` is the geometric mean of the tokens' probabilities, where
     the server gives them. `plugins` has the figures of each analyzer of a package.
     """

@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
+from chatstream.counts import summed, summed_cost
 from chatstream.engine.pipeline import run
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
@@ -32,7 +33,6 @@ from chatstream.engine.working import UPDATE_SECONDS
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import (
     Content,
-    Counts,
     Done,
     Error,
     Event,
@@ -43,6 +43,7 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival, close
 from chatstream.many import outline
+from chatstream.many.document import NO_TEXT
 from chatstream.many.outline import Outline
 from chatstream.many.run import Task, running
 from chatstream.messages import Message
@@ -56,7 +57,7 @@ from chatstream.wording import counted
 OUTLINE_LABEL = "outline"
 
 _SETTINGS = ("provider", "model", "base_url", "system", "temperature", "max_tokens", "effort")
-_CHARACTERS_PER_WORD = 6  # of English, with the blank
+_CHARACTERS_PER_WORD = 5  # of English, without the blank
 _UNFINISHED = 0.95  # the most that a section is at before its end
 
 
@@ -107,7 +108,7 @@ def _whole_text(run: str) -> str | None:
     """What a run has answered, if that is whole."""
     try:
         record = read(find(runs_folder(), run))
-        return record.message.content if record.finished else None
+        return record.message.content.strip() or None if record.finished else None
     except UsageError:  # its journal has expired
         pass
     except JournalError:
@@ -147,8 +148,8 @@ class Composition:
         self._clock = clock
         self._began = clock()
         self._first: float | None = None  # when the first token of a section came
-        self._usage = Counts()
         self._chunks = 0
+        self._done: list[Done] = []
         stages = [("writing", 9.0)]
         self._meter = Meter([("outline", 1.0), *stages] if plan.outline is None else stages, clock)
         self._told_at = -UPDATE_SECONDS
@@ -202,7 +203,7 @@ class Composition:
         lengths = dict.fromkeys(labels, 0)
         tasks = []
         for number, label in enumerate(labels, 1):
-            if text := self._job.text(number):
+            if (text := self._job.text(number)) is not None:
                 del shares[label]
                 yield Arrival(_replayed(text, label), stream=label)
             else:
@@ -214,7 +215,8 @@ class Composition:
             if not (arrival.stream and arrival.events):
                 continue
             label = arrival.stream
-            lengths[label] += sum(len(it.delta) for it in arrival.events if type(it) is Content)
+            texts = (it.delta.strip() for it in arrival.events if isinstance(it, Content))
+            lengths[label] += sum(map(len, texts))
             expected = weights[label] * _CHARACTERS_PER_WORD
             ended = isinstance(arrival.events[-1], Terminal)
             if ended and not lengths[label]:
@@ -247,17 +249,8 @@ class Composition:
                 self._first = round(self._clock() - self._began, 6)
         elif isinstance(event, Error):
             self.failures[str(event.stream)] = event
-        elif isinstance(event, Done) and event.usage is not None:
-            self._usage = Counts(
-                *(
-                    None if its is None and ours is None else (ours or 0) + (its or 0)
-                    for ours, its in zip(
-                        msgspec.structs.astuple(self._usage),
-                        msgspec.structs.astuple(event.usage),
-                        strict=True,
-                    )
-                )
-            )
+        elif isinstance(event, Done):
+            self._done.append(event)
 
     def _begin_outline(self, token: CancelToken) -> Run:
         form = msgspec.json.encode(outline.schema(self._plan.sections)).decode()
@@ -288,8 +281,13 @@ class Composition:
             return Error(reason.code, reason.message, False, True, hint=hint)
         if not failures:
             duration = self._clock() - self._began
-            stats = Stats(duration=round(duration, 6), chunks=self._chunks, ttft=self._first)
-            return Done(finish_reason="stop", usage=self._usage, stats=stats, attempts=1)
+            return Done(
+                finish_reason="stop",
+                usage=summed(it.usage for it in self._done if it.usage is not None),
+                stats=Stats(duration=round(duration, 6), chunks=self._chunks, ttft=self._first),
+                attempts=1,
+                cost=summed_cost(it.cost for it in self._done),
+            )
         if OUTLINE_LABEL in self.failures:
             failed = failures[0]
             words = f"no outline: {failed.message}"
@@ -302,7 +300,7 @@ class Composition:
 
 
 _UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)
-_EMPTY = Error("empty", "the answer has no text", False, False)
+_EMPTY = Error("empty", NO_TEXT, False, False)
 
 
 def _replayed(text: str, label: str) -> list[Event]:

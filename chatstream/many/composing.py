@@ -217,7 +217,7 @@ class Written:
         last: Progress | None = None
         try:
             for arrival in arrivals:
-                events = [*self._beside(arrival), *self._take(arrival)]
+                events = [*self._said(arrival), *self._take(arrival)]
                 for event in arrival.events:
                     if isinstance(event, Progress):
                         last = event
@@ -230,7 +230,7 @@ class Written:
         finally:
             close(arrivals)
 
-    def _beside(self, arrival: Arrival) -> Iterator[Event]:
+    def _said(self, arrival: Arrival) -> Iterator[Event]:
         """The model, once; and what is to be said of the outline."""
         for event in arrival.events:
             if isinstance(event, Metadata) and not self._has_model and event.stream is not None:

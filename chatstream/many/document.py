@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chatstream.events import Content, Error, Event, Terminal, Warn, voids
+from chatstream.events import Content, Done, Error, Event, Terminal, Warn, voids
 from chatstream.many.outline import Outline, Section, heading_in
-from chatstream.sinks.words import note, one_line
+from chatstream.sinks.words import UNUSUAL_ENDS, note, one_line
+
+NO_TEXT = "the answer has no text"
 
 
 class Document:
@@ -89,15 +91,22 @@ class _Text:
             self.ended = True
         elif voids(event):
             self._held.clear()
-        if said := told(event):
+        said = told(event)
+        if isinstance(event, Done) and self.is_new and not self._pending.strip():
+            said = NO_TEXT
+        if said:
             self._warnings.append(Warn("section", f"{self._label}: {said}"))
 
     def take_warnings(self) -> list[Event]:
         warnings, self._warnings = self._warnings, []
         return warnings
 
+    @property
+    def _pending(self) -> str:
+        return self._white + "".join(self._held)
+
     def take(self) -> str:
-        text = self._white + "".join(self._held)
+        text = self._pending
         self._held.clear()
         if self.is_new:
             text = text.lstrip()
@@ -122,4 +131,6 @@ def told(event: Event) -> str | None:
     """What a person should know of an event of a section; None for nothing."""
     if isinstance(event, Error):
         return None if event.code == "cancelled" else one_line(event.message)
+    if isinstance(event, Done):
+        return UNUSUAL_ENDS.get(event.finish_reason)
     return event.message if isinstance(event, Warn) else note(event)

@@ -85,6 +85,15 @@ def test_what_is_to_be_said_of_a_section_waits_for_its_turn() -> None:
     ]
 
 
+def test_a_section_that_was_cut_or_has_no_text_is_told() -> None:
+    cut = Done(finish_reason="length", stats=Stats(duration=0.0, chunks=0), attempts=1)
+    shown = fed(document(2), (1, Content("one")), (1, cut), (2, Content(" ")), (2, DONE))
+    assert "".join(shown) == (
+        "# Title\n\n## H1\n\none\n[1 H1: the answer stopped at the token limit]"
+        "[2 H2: the answer has no text]"
+    )
+
+
 def test_a_document_without_any_text_has_no_title() -> None:
     assert "".join(fed(document(2), (1, FAILED), (2, FAILED))) == (
         "[1 H1: it broke][2 H2: it broke]"
