@@ -263,3 +263,15 @@ def test_a_bad_line_changes_no_byte(mock: str, protocol: str, mode: str) -> None
     with FaultProxy((host, int(port)), mode) as proxy:
         answer = ask_mock(protocol, proxy.url, "plain text")
     assert (answer.outcome, answer.text) == ("complete", content("plain text"))
+
+
+def test_llama_cpp_tells_how_probable_its_tokens_are_and_is_stopped_early(llama: str) -> None:
+    given: Any = {"provider": "openai", "base_url": f"{llama}/v1", "model": "m", "analyze": True}
+    answer = answer_of(stream("hi", max_tokens=60, stop_when="10 tokens", **given))
+    grammar.check(answer.events)
+    assert isinstance(answer.terminal, ev.Done)
+    assert answer.terminal.finish_reason == "stop_condition"
+    assert sum(isinstance(it, ev.Content) for it in answer.events) == 10
+    (last,) = [it for it in answer.events if isinstance(it, ev.Analysis) and it.final]
+    assert 0 < (last.figures.confidence or 0) < 1
+    assert last.figures.words > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -29,7 +30,7 @@ from chatstream.events import (
     Warn,
     new_run,
 )
-from chatstream.flow import Arrival, Finish, events_in, pipe
+from chatstream.flow import Arrival, Finish, Logprobs, events_in, pipe
 from chatstream.stages.analyze import EVERY_SECONDS, Analyzer, Make, analyze
 from chatstream.stages.seal import seal
 from tests.bench.analysis import TOKEN, chinese, english, loop
@@ -132,6 +133,15 @@ def test_the_text_of_all_responses_counts_and_no_word_goes_beyond_one() -> None:
 def test_the_text_of_an_answer_that_is_continued_counts_once() -> None:
     events = analysed(*texts("ther words"), earlier=[Reasoning("no"), Content("some o")])
     assert figures(events)[-1] == whole("some other words")
+
+
+def test_the_confidence_is_of_the_tokens_that_count() -> None:
+    void = [Content("one"), Logprobs(-9.0, 1), RESET]
+    first = [Content("two"), Logprobs(-1.0, 2), Reasoning("hm"), Logprobs(-9.0, 1), *ROUND]
+    again = [Content("three"), Logprobs(-9.0, 1), RESET, Content("four"), Logprobs(-1.0, 2)]
+    events = analysed((0.0, void), (0.1, first), (0.2, again))
+    assert figures(events)[-1].confidence == round(math.exp(-0.5), 3)
+    assert not any(isinstance(it, Logprobs) for it in events)
 
 
 def test_a_failure_has_the_figures_of_what_came() -> None:
