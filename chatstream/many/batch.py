@@ -16,7 +16,7 @@ The lanes' threads take requests and read runs; all else happens on the consumer
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 
 import msgspec
@@ -41,8 +41,11 @@ HELD_BYTES = 8 * 1024 * 1024
 Ask = Callable[[Request, float, CancelToken], Run]
 """Begins the run of a request; the number is what the batch has cost so far, in dollars."""
 
-_SHARED = frozenset({"auth", "config", "usage", "max_cost"})
-"""Failures that every other request shares, if this one has no settings of its own."""
+MOST_UNREACHED = 3
+"""Requests in a row that did not reach the server, after which nothing more is asked."""
+
+_SHARED = frozenset({"auth", "config", "max_cost"})
+"""Failures that every other request shares, unless this one names a server of its own."""
 
 
 class Spoke(Event):
@@ -102,6 +105,7 @@ class Batch:
         self._ready: dict[int, Result | None] = {}  # that wait for their turn; None: no result
         self._sizes: dict[int, int] = {}  # of those that are held
         self._held = 0
+        self._unreached = 0  # in a row
         self._arrived: deque[Result] = deque()  # without a run, from the lanes
 
     @property
@@ -109,7 +113,7 @@ class Batch:
         """How many runs there are at the moment, and how many of them have their first token."""
         return len(self._asked), len(self._spoke)
 
-    def results(self, requests: Iterable[Request | None]) -> Iterator[Result | None]:
+    def results(self, requests: Iterable[Request | None]) -> Generator[Result | None, None, None]:
         """The results as they come; None several times a second."""
         token, untie = self._token.child()
         arrivals = running(self._tasks(requests, token), self._most, token, self._read, PARTS)
@@ -198,6 +202,8 @@ class Batch:
 
     def _end(self, request: Request, result: Result) -> None:
         failure = result.error
+        lost = failure is not None and failure.code == "connect"
+        self._unreached = self._unreached + 1 if lost else 0
         if failure is not None and issubclass(class_of(failure.code), Cancelled):
             self._ready[result.index] = None
         elif failure is not None and self._is_shared(request, failure):
@@ -230,9 +236,14 @@ class Batch:
         refusal = self._gates.refusal
         if refusal is not None and refusal.code == failure.code:
             return True
-        if failure.code == "connect":
-            return not self.tally.answered
-        return failure.code in _SHARED and not request.settings
+        begun = self.tally.answered > 0
+        match failure.code:
+            case "connect":
+                return not begun or self._unreached >= MOST_UNREACHED
+            case "usage":
+                return not begun and not request.settings
+            case code:
+                return code in _SHARED and "@" not in str(request.settings.get("model"))
 
     def _due(self) -> Iterator[Result]:
         """The results whose turn it is."""

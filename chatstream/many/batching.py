@@ -23,6 +23,7 @@ from chatstream.engine.place import START, resolved_at
 from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of
 from chatstream.engine.resolve import Resolved
+from chatstream.engine.services import is_local
 from chatstream.errors import ChatstreamError, Refused, UsageError, class_of
 from chatstream.many import inputs
 from chatstream.many.asking import Asker
@@ -33,6 +34,7 @@ from chatstream.many.reporting import Reporter
 from chatstream.many.requests import Request, requests_of
 from chatstream.sinks.output import put
 from chatstream.terminal import exits
+from chatstream.terminal.present import tidy
 
 MOST = 3
 """Runs at once, unless the user says otherwise."""
@@ -85,10 +87,12 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             begun=begun,
         )
         plan = _Plan(requests_of(lines), output, retry_failed=wanted.retry_failed)
-        reporter = Reporter(batch, gates, total, quiet=resolved.settings.accessible)
+        waits = "queued" if is_local(resolved.settings) else "waiting"
+        quiet = resolved.settings.accessible
+        reporter = Reporter(batch, gates, total, waits=waits, quiet=quiet)
         try:
-            with reporter.shown():
-                for result in batch.results(plan):
+            with reporter.shown(), contextlib.closing(batch.results(plan)) as results:
+                for result in results:
                     if result is not None:
                         output.write(result) if output is not None else put(encoded(result))
                     reporter.look(result, plan.before)
@@ -101,6 +105,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
+    tidy(resolved.settings)
     return _status(batch, failed, token)
 
 
@@ -129,10 +134,8 @@ def results(
         in_order=in_order,
         keeps=resolved.settings.journal,
     )
-    with contextlib.closing(pool):
-        for result in batch.results(_requests(prompts)):
-            if result is not None:
-                yield result
+    with contextlib.closing(pool), contextlib.closing(batch.results(_requests(prompts))) as found:
+        yield from (it for it in found if it is not None)
     token.check()
     if (why := batch.stopped) is not None:
         error = ChatstreamError.__new__(class_of(why.code))

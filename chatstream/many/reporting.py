@@ -32,7 +32,10 @@ _AGAIN = "run it again to continue"
 
 
 class Reporter:
-    """Tells of one batch. `total` requests, None if nobody knows yet."""
+    """Tells of one batch. `total` requests, None if nobody knows yet.
+
+    `waits` is the word for those that have no token yet while others have.
+    """
 
     def __init__(
         self,
@@ -40,12 +43,14 @@ class Reporter:
         gates: Gates,
         total: int | None,
         *,
+        waits: str = "waiting",
         quiet: bool,
         clock: Clock = monotonic,
     ) -> None:
         self._batch = batch
         self._gates = gates
         self._total = total
+        self._waits = waits
         self._quiet = quiet
         self._clock = clock
         self._meter = Meter(clock=clock)
@@ -120,7 +125,7 @@ class Reporter:
         if wait := self._gates.wait():
             parts.append(f"the server asks to wait {in_words(wait)}")
         elif writing and running > writing:
-            parts.append(f"{running - writing} queued")
+            parts.append(f"{running - writing} {self._waits}")
         return " · ".join(parts)
 
     def _figures(self, answered: int) -> list[str]:

@@ -17,7 +17,7 @@ from chatstream.errors import Cancelled
 from chatstream.flow import close
 from chatstream.many import batch as module
 from chatstream.many.asking import Asker
-from chatstream.many.batch import Batch
+from chatstream.many.batch import MOST_UNREACHED, Batch
 from chatstream.many.files import Begun, Failure, Output, Result
 from chatstream.many.gate import Gates
 from chatstream.many.inputs import Line
@@ -42,13 +42,14 @@ def requests(asked: Sequence[str]) -> Iterator[Request | None]:
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
+def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes batches that ask a server; their connections are closed at the end."""
+    monkeypatch.setenv("CHATSTREAM_MODEL", "m")
     with ExitStack() as stack:
 
         def made(server: Script, token: CancelToken | None = None, **options: Any) -> Batch:
             flags: dict[str, Any] = {"provider": "openai", "base_url": f"{server.url}/v1"}
-            flags |= {"model": "m", "api_key": "k", "retries": options.pop("retries", 0)}
+            flags |= {"api_key": "k", "retries": options.pop("retries", 0)}
             flags["journal"] = options.get("keeps", True)
             gates = Gates(pause=0.01)
             pool = stack.enter_context(closing(Pool(gates)))
@@ -267,3 +268,27 @@ def test_a_run_that_was_not_whole_is_asked_again(make: Make, tmp_path: Path) -> 
         assert set(server.asked.values()) == {2}
     assert [it.content for it in found] == [answer_to(it) for it in asked]
     output.close()
+
+
+def test_a_server_that_is_gone_in_the_middle_stops_the_batch(make: Make) -> None:
+    found: list[Result] = []
+    with ExitStack() as stack:
+        batch = make(stack.enter_context(Answering()), most=1)
+        for it in batch.results(requests(prompts())):
+            found += [it] if it is not None else []
+            if len(found) == 5:
+                stack.close()
+    assert batch.stopped is not None
+    assert batch.stopped.code == "connect"
+    failed = [it for it in found if it.error is not None]
+    assert len(failed) <= MOST_UNREACHED
+    assert len(found) - len(failed) == batch.tally.answered >= 5
+
+
+def test_a_mistake_of_one_line_is_its_own(make: Make) -> None:
+    lines = [Line(1, prompt="a"), Line(2, json=b'{"prompt": "b", "model": "m@nowhere"}')]
+    with Answering() as server:
+        batch = make(server)
+        found = [it for it in batch.results(requests_of(lines)) if it is not None]
+    assert [it.error.code if it.error else None for it in found] == [None, "config"]
+    assert batch.stopped is None

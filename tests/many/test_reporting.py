@@ -38,7 +38,9 @@ class Situation:
             raise AssertionError("nothing is asked here")
 
         self.batch = Batch(ask, self.gates, self.token, most=3)  # type: ignore[arg-type]
-        self.reporter = Reporter(self.batch, self.gates, total, quiet=False, clock=self.time)
+        self.reporter = Reporter(
+            self.batch, self.gates, total, waits="queued", quiet=False, clock=self.time
+        )
 
     def pass_(self, seconds: float) -> None:
         self.time.now += seconds
