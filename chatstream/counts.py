@@ -82,9 +82,10 @@ class TextFigures(msgspec.Struct, omit_defaults=True):
 
     `keywords` tells how often each came, the most frequent first; `language` is a code such as
     "en". `repetition` is the share of words that repeat what came shortly before; in a loop,
-    `loop_words` words came `loop_times` times in a row. `word_list_sentiment` (-1 to 1) and `style_score` (0 to 1)
-    come from counted words. `confidence` is the geometric mean of the tokens' probabilities, where
-    the server gives them. `plugins` has the figures of each analyzer of a package.
+    `loop_words` words came `loop_times` times in a row. `word_list_sentiment` (-1 to 1) and
+    `style_score` (0 to 1) come from counted words. `confidence` is the geometric mean of the
+    tokens' probabilities, where the server gives them. `plugins` has the figures of each analyzer
+    of a package.
     """
 
     words: int = 0
