@@ -11,6 +11,9 @@
 
     print(chatstream.ask("Why is the sky blue?", provider="demo").content)
 
+    for result in chatstream.batch(["Why is the sky blue?", "And at night?"], jobs=8):
+        print(result.content)
+
     with chatstream.Client(provider="ollama") as client:   # one connection for all of them
         client.ask("Why is the sky blue?")
         client.ask("And at night?")
@@ -38,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chatstream import errors, events, messages
-    from chatstream.api import ask, pieces, resume, stream
+    from chatstream.api import ask, batch, pieces, resume, stream
     from chatstream.cancel import CancelToken
     from chatstream.engine.client import Client
     from chatstream.engine.replay import replay
@@ -59,6 +62,7 @@ __all__ = [
     "Tool",
     "__version__",
     "ask",
+    "batch",
     "errors",
     "events",
     "history",
@@ -78,6 +82,7 @@ _HOMES = {
     "Message": "chatstream.messages",
     "Client": "chatstream.engine.client",
     "ask": "chatstream.api",
+    "batch": "chatstream.api",
     "history": "chatstream.store.history",
     "pieces": "chatstream.api",
     "progress": "chatstream.engine.working",

@@ -17,6 +17,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from chatstream.errors import ConfigError
@@ -169,6 +170,7 @@ def looks_like_one(text: str) -> bool:
     return "://" in text or bool(with_port) or is_here
 
 
+@lru_cache(maxsize=256)  # a run compares the address of its server with all that are known
 def origin(url: str) -> Origin:
     """The origin of an address, with the usual port where it names none. Raises `ValueError`."""
     parts = _parts(url, tuple(_PORTS), None)

@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Unpack
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Unpack
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.client import Client
@@ -19,6 +19,9 @@ from chatstream.engine.options import Options
 from chatstream.engine.prompts import Prompt
 from chatstream.events import Event
 from chatstream.messages import Message
+
+if TYPE_CHECKING:
+    from chatstream.many.files import Result
 
 
 def stream(
@@ -197,3 +200,40 @@ def resume(
     """
     with Client() as client:
         yield from client.resume(run, token=token, **options)
+
+
+def batch(
+    prompts: Iterable[Prompt],
+    *,
+    jobs: int = 3,
+    ordered: bool = True,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    token: CancelToken | None = None,
+    **options: Unpack[Options],
+) -> Iterator[Result]:
+    """Ask many questions, some at a time, and yield a result for each of them.
+
+        for result in chatstream.batch(["Why is the sky blue?", "And at night?"], jobs=8):
+            print(result.index, result.content if result.error is None else result.error.message)
+
+    prompts
+        Questions, each as `stream` takes it. They are read one at a time, when they are needed.
+    jobs
+        How many are asked at once.
+    ordered
+        False yields each result as soon as it is there.
+    rpm, tpm
+        The most requests, and the most tokens, of a minute.
+
+    A result has `index`, `content` or `error` (with `code` and `message`), `run`, `finish_reason`,
+    `usage`, `cost` in dollars, `ttft` and `duration` in seconds, and `attempts`. Options are those
+    of `stream`, except tools.
+
+    One that fails is a result as well. Raises a `ChatstreamError` for what every question would
+    share (a key that is not accepted, a quota that is used up, a mistake in the options), after the
+    results that there are.
+    """
+    from chatstream.many.batching import results
+
+    return results(prompts, options, most=jobs, in_order=ordered, rpm=rpm, tpm=tpm, token=token)

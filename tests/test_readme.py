@@ -99,6 +99,9 @@ RULES = (
     Rule(r'(git diff \| )?chatstream (ask |")', shows="An answer"),
     Rule(r"echo .*\| chatstream chat -c$", shows="Hello from the demo"),
     Rule(r"chatstream chat( |$)"),
+    Rule(r"chatstream batch .*--out answers", makes="answers.jsonl"),
+    Rule(r"chatstream batch .*--template ", makes="greetings.jsonl"),
+    Rule(r"cat prompts.txt \| chatstream batch - ", shows="An answer"),
     Rule(r"chatstream models pull ", shows="qwen3:4b is ready"),
     Rule(r"chatstream models show ", shows="completion"),
     Rule(r"chatstream models ", shows="llama3.2"),
@@ -188,6 +191,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EverySer
     """The services; the commands' folder and history; and `chatstream` and `jq` to be found."""
     for file in ("main.py", "notes.txt"):
         (tmp_path / file).write_text("print('hello')\n")
+    (tmp_path / "prompts.txt").write_text("Why is the sky blue?\n")
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why is the sky blue?"}\n')
+    (tmp_path / "people.csv").write_text("name\nAnn\n")
     (tools,) = (it for it in blocks("python") if it.startswith("# tools.py"))
     (tmp_path / "tools.py").write_text(tools)
     (role,) = blocks("markdown")

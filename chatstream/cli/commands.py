@@ -11,6 +11,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "chatstream.cli.chat:chat",
         "Hold a conversation. /help lists its commands, and Ctrl+D leaves.",
     ),
+    "batch": (
+        "chatstream.cli.batch:batch",
+        "Answer many prompts from a file, some at a time.",
+    ),
     "compose": (
         "chatstream.cli.compose:compose",
         "Write a document section by section, several sections at once.",

@@ -18,6 +18,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "chatstream chat -c",
         'chatstream chat -m qwen3:4b@ollama -s "Answer briefly." -f main.py',
     ),
+    "batch": (
+        "chatstream batch prompts.txt --out answers.jsonl -j 8",
+        'chatstream batch people.csv --template "Greet {name}." --out out.jsonl',
+        "chatstream batch prompts.jsonl | jq .content",
+    ),
     "compose": (
         'chatstream compose "How rainbows form"',
         'chatstream compose "A bakery in Bath" --outline page --out page.md',

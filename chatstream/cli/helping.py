@@ -32,7 +32,10 @@ _UNGROUPED = 8  # so few options need no groups
 _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
-    "Job": ("--sections", "--outline", "--out", "--jobs", "--again"),
+    "Job": (
+        *("--sections", "--outline", "--template", "--out", "--jobs", "--unordered"),
+        *("--retry-failed", "--fail-fast", "--rpm", "--tpm", "--again"),
+    ),
     "Question": (
         *("QUESTION", "TOPIC", "--continue", "--name", "--at", "--edit", "--role", "--var"),
         *("--file", "--image", ..., "--no-stdin", "--encoding"),

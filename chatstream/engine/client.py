@@ -32,19 +32,18 @@ from chatstream.engine.place import (
     resolved_at,
 )
 from chatstream.engine.pool import Pool
-from chatstream.engine.prompts import Prompt, messages_of, type_of
+from chatstream.engine.prompts import Prompt, in_role, messages_of, type_of
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
 from chatstream.engine.tooling import tooling_of
 from chatstream.errors import UsageError
 from chatstream.events import Content, Event
 from chatstream.flow import close
-from chatstream.messages import Image, Message
+from chatstream.messages import Message
 from chatstream.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatstream.engine.conversation import Conversation
-    from chatstream.engine.roles import Role
 
 
 class Client:
@@ -196,7 +195,7 @@ class Client:
             }
             if "role" in given and "role" not in options:
                 given["role"] = given["role"].without_system()
-        messages = _in_role(messages_of(prompt, place.messages), given.get("role"))
+        messages = in_role(messages_of(prompt, place.messages), given.get("role"))
         caller = _token(token)
         resolved = resolved_at(place, {**given, "stream": streaming})
         question = question_at(place, resolved, messages)
@@ -221,17 +220,6 @@ class Client:
             if question.tooling is not None:
                 question.tooling.close()
             raise
-
-
-def _in_role(messages: list[Message], role: Role | None) -> list[Message]:
-    """The messages, the last of them in the text of a role that contains the question."""
-    if role is None or role.template is None:
-        return messages
-    *before, last = messages
-    if last.role != "user":
-        raise UsageError(f"role {role.name} contains the question, but the last message is not one")
-    images = [it for it in last.parts if isinstance(it, Image)]
-    return [*before, Message("user", [*images, role.asked(last.content)])]
 
 
 def _token(token: CancelToken | None) -> CancelToken:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
@@ -33,6 +33,9 @@ from chatstream.messages import (
     encode,
 )
 from chatstream.nearest import did_you_mean
+
+if TYPE_CHECKING:
+    from chatstream.engine import roles
 
 Prompt = str | bytes | os.PathLike[str] | Message | Mapping[str, Any] | Sequence[Any]
 """What can be asked; `chatstream.stream` says what each is."""
@@ -68,6 +71,17 @@ def messages_of(prompt: Prompt, earlier: Sequence[Message] = ()) -> list[Message
     messages = [_message(given, f"message {number}") for number, given in enumerate(prompt, 1)]
     _check_results(messages, earlier)
     return messages
+
+
+def in_role(messages: list[Message], role: roles.Role | None) -> list[Message]:
+    """The messages, the last of them in the text of a role that contains the question."""
+    if role is None or role.template is None:
+        return messages
+    *before, last = messages
+    if last.role != "user":
+        raise UsageError(f"role {role.name} contains the question, but the last message is not one")
+    images = [it for it in last.parts if isinstance(it, Image)]
+    return [*before, Message("user", [*images, role.asked(last.content)])]
 
 
 def _message(given: object, where: str) -> Message:

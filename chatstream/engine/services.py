@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chatstream import errors
-from chatstream.addresses import PROXY_SCHEMES, same_server, whole
+from chatstream.addresses import PROXY_SCHEMES, is_loopback, origin, same_server, whole
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.engine import config_file, stored_keys
@@ -195,6 +195,14 @@ def provider_name(settings: Settings) -> str | None:
     Raises `ConfigError` for an invalid address.
     """
     return settings.provider or (provider_at(settings.base_url) if settings.base_url else None)
+
+
+def is_local(settings: Settings) -> bool:
+    """Whether the server is on this machine, as far as the settings tell. Raises `UsageError`."""
+    name = provider_name(settings)
+    if settings.base_url:
+        return is_loopback(origin(whole(settings.base_url))[1] or "")
+    return name is None or find(name).local
 
 
 def provider_of(

@@ -6,7 +6,9 @@
 
 1. At most `most` runs are under way. There is a thread for each of them, a lane, which takes the
    next task when its run has ended. Tasks are taken lazily, one at a time, in their order: of a
-   million nothing is in memory but those that run. They are taken on the lanes' threads.
+   million nothing is in memory but those that run. They are taken on the lanes' threads. Where the
+   next one is not there yet, tasks are to yield None several times a second; meanwhile there are
+   heartbeats whose label is empty.
 2. Each run is an ordinary one: `begin` makes it (with `Client.run_at`, `Client.run` or
    `pipeline.run`, all on one `Pool`) and is given a token of its own. Whoever wants to stop one
    run keeps that token. A `begin` that raises a `ChatstreamError` is a run that failed.
@@ -26,11 +28,12 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
 from chatstream.engine.pipeline import failed
 from chatstream.engine.run import Run
 from chatstream.errors import ChatstreamError
 from chatstream.flow import Arrival
-from chatstream.merge import labelled, merge
+from chatstream.merge import QUEUE_EVENTS, labelled, merge
 
 Begin = Callable[[CancelToken], Run]
 """Makes a run that the token cancels. It is read, and ended, on the same thread."""
@@ -53,29 +56,51 @@ def everything(_: Task, run: Run) -> Iterator[Arrival]:
 
 
 def running(
-    tasks: Iterable[Task], most: int, token: CancelToken, through: Through = everything
+    tasks: Iterable[Task | None],
+    most: int,
+    token: CancelToken,
+    through: Through = everything,
+    limit: int = QUEUE_EVENTS,
 ) -> Iterator[Arrival]:
-    """The arrivals of all these runs as they come, `most` runs at a time. See the rules above."""
+    """The arrivals of all these runs as they come, `most` runs at a time. See the rules above.
+
+    `limit` is the most events of a lane that wait for the consumer.
+    """
     source = _Source(tasks, token)
     lanes = {f"lane {number}": _lane(source, token, through) for number in range(1, most + 1)}
-    return merge(lanes)
+    return merge(lanes, limit)
 
 
 class _Source:
     """The tasks, for several threads that take one at a time."""
 
-    def __init__(self, tasks: Iterable[Task], token: CancelToken) -> None:
+    def __init__(self, tasks: Iterable[Task | None], token: CancelToken) -> None:
         self._tasks = iter(tasks)
         self._token = token
         self._lock = threading.Lock()
 
-    def take(self) -> Task | None:
-        with self._lock:
-            return None if self._token.cancelled else next(self._tasks, None)
+    def take(self) -> Iterator[Task | None]:
+        """None until the next task is there; nothing more after the last."""
+        while True:
+            if not self._lock.acquire(timeout=POLL_SECONDS):
+                yield None
+                continue
+            try:
+                if self._token.cancelled:
+                    return
+                task = next(self._tasks)
+            except StopIteration:
+                return
+            finally:
+                self._lock.release()
+            yield task
 
 
 def _lane(source: _Source, token: CancelToken, through: Through) -> Iterator[Arrival]:
-    while (task := source.take()) is not None:
+    for task in source.take():
+        if task is None:
+            yield Arrival(stream="")
+            continue
         child, untie = token.child()
         try:
             try:

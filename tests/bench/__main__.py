@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from tests.bench import (
     accuracy,
     ahead,
+    batch,
     chat,
     cpu,
     journal,
@@ -40,6 +41,7 @@ BENCHMARKS: dict[str, Callable[[Rig], Iterator[Row]]] = {
     "memory": memory.rows,
     "chat": chat.rows,
     "tools": tools.rows,
+    "batch": batch.rows,
     "terminal": terminal.rows,
     "rendering": rendering.rows,
     "accuracy": accuracy.rows,

@@ -13,6 +13,7 @@ from chatstream.engine.services import (
     Choice,
     begin_ahead,
     candidates,
+    is_local,
     labels,
     model_names,
     provider_of,
@@ -390,3 +391,17 @@ def test_a_fallback_and_a_strategy_may_name_an_alias() -> None:
     assert [it[:2] for it in found[1:]] == [("openai", "mini"), ("anthropic", "claude")]
     strategy = with_(aliases=aliases, strategy="s", strategies={"s": ["fast"]})
     assert [it[1] for it in places(strategy)] == ["mini"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "local"),
+    [
+        (Settings(), True),  # Ollama is looked for first
+        (Settings(provider="ollama"), True),
+        (Settings(provider="openai"), False),
+        (Settings(provider="openai", base_url="http://localhost:8000/v1"), True),
+        (Settings(provider="ollama", base_url="https://ollama.example"), False),
+    ],
+)
+def test_a_server_on_this_machine_is_local(settings: Settings, *, local: bool) -> None:
+    assert is_local(settings) == local

@@ -1,0 +1,52 @@
+"""The run of one request of a batch: the settings of all, and what the request has itself.
+
+What the user gives for the whole batch, as an option, takes precedence over what a line says; that
+takes precedence over the configuration. A system prompt is not added where a line has its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from chatstream.cancel import CancelToken
+from chatstream.engine import pipeline
+from chatstream.engine.pool import Pool
+from chatstream.engine.prompts import in_role
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.run import Question, Run
+from chatstream.engine.services import with_model
+from chatstream.many.requests import Request
+from chatstream.messages import Message
+
+
+class Asker:
+    """Begins the runs of one batch, for several threads at once."""
+
+    def __init__(self, resolved: Resolved, pool: Pool) -> None:
+        settings = replace(resolved.settings, buffer="none", coalesce=False)  # nobody watches
+        self._resolved = replace(resolved, settings=settings)
+        self._pool = pool
+        self._given = {name for name, it in resolved.origins.items() if it.startswith("-")}
+
+    def __call__(self, request: Request, spent: float, token: CancelToken) -> Run:
+        """The run of this request, after so many dollars. Raises `ConfigError`, `UsageError`."""
+        own = {name: it for name, it in request.settings.items() if name not in self._given}
+        resolved = self._with(request.settings, own) if request.settings else self._resolved
+        messages = in_role(list(request.messages), resolved.role)
+        system = own.get("system", resolved.settings.system)
+        if system and not any(it.role == "system" for it in messages):
+            messages.insert(0, Message("system", system))
+        question = Question(messages=tuple(messages), spent=spent)
+        return pipeline.run(resolved, question, self._pool, token)
+
+    def _with(self, all_own: dict[str, Any], own: dict[str, Any]) -> Resolved:
+        settings = self._resolved.settings
+        if (model := own.pop("model", None)) is not None:
+            settings = replace(with_model(settings, model), strategy=None)
+        if options := all_own.get("options"):
+            given = "options" in self._given
+            both = {**options, **settings.options} if given else {**settings.options, **options}
+            own["options"] = both
+        return replace(self._resolved, settings=replace(settings, **own))

@@ -1,0 +1,202 @@
+"""`chatstream batch`, from its arguments to its exit status; and `chatstream.batch`.
+
+1. With an output file the batch can be run again: what has a line is not asked. Standard output
+   gets the lines of everything, and nothing is remembered.
+2. How far it is stands on standard error: a bar on a terminal, else a line now and then. Every
+   failure is a line of the output; the first few are told, too.
+3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, else that of what
+   stopped it; 130 Ctrl+C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.engine.options import checked, parted
+from chatstream.engine.place import START, resolved_at
+from chatstream.engine.pool import Pool
+from chatstream.engine.prompts import Prompt, messages_of
+from chatstream.engine.resolve import Resolved
+from chatstream.engine.services import is_local
+from chatstream.errors import ChatstreamError, Refused, UsageError, class_of
+from chatstream.many import inputs
+from chatstream.many.asking import Asker
+from chatstream.many.batch import Batch
+from chatstream.many.files import Begun, Output, Result, encoded
+from chatstream.many.gate import Gates
+from chatstream.many.reporting import Reporter
+from chatstream.many.requests import Request, requests_of
+from chatstream.sinks.output import put
+from chatstream.terminal import exits
+from chatstream.terminal.present import tidy
+
+MOST = 3
+"""Runs at once, unless the user says otherwise."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The options of the command, besides the settings."""
+
+    source: str
+    out: Path | None
+    template: str | None
+    jobs: int
+    unordered: bool
+    retry_failed: bool
+    fail_fast: bool
+    rpm: int | None
+    tpm: int | None
+
+
+def wanted(arguments: Mapping[str, Any]) -> Wanted:
+    """What these arguments ask for."""
+    return Wanted(**{name: arguments[name] for name in Wanted.__struct_fields__})
+
+
+def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
+    """Answer the file; returns the exit status. Raises a `ChatstreamError` if it cannot begin."""
+    if wanted.retry_failed and wanted.out is None:
+        raise UsageError("--retry-failed needs the output of an earlier batch", hint="give --out")
+    resolved = resolved_at(START, flags)
+    exits.warn(resolved.warnings)
+    with contextlib.ExitStack() as stack:
+        output = begun = None
+        total = inputs.count(wanted.source, wanted.template, token)
+        lines = inputs.lines_of(wanted.source, wanted.template, token)
+        if wanted.out is not None:
+            _check_other(wanted.source, wanted.out)
+            output = stack.enter_context(contextlib.closing(Output(wanted.out)))
+        if output is not None and resolved.settings.journal:
+            begun = stack.enter_context(contextlib.closing(Begun(output)))
+        gates, pool = _gates(resolved, wanted.rpm, wanted.tpm)
+        stack.callback(pool.close)
+        batch = Batch(
+            Asker(resolved, pool),
+            gates,
+            token,
+            most=wanted.jobs,
+            in_order=not wanted.unordered,
+            fail_fast=wanted.fail_fast,
+            keeps=resolved.settings.journal,
+            begun=begun,
+        )
+        plan = _Plan(requests_of(lines), output, retry_failed=wanted.retry_failed)
+        waits = "queued" if is_local(resolved.settings) else "waiting"
+        quiet = resolved.settings.accessible
+        reporter = Reporter(batch, gates, total, waits=waits, quiet=quiet)
+        try:
+            with reporter.shown(), contextlib.closing(batch.results(plan)) as results:
+                for result in results:
+                    if result is not None:
+                        output.write(result) if output is not None else put(encoded(result))
+                    reporter.look(result, plan.before)
+        except BrokenPipeError:  # the reader of standard output has seen enough
+            return 0
+        is_whole = not batch.is_ending and not token.cancelled
+        if output is not None and is_whole:
+            output.tidy(plan.keys)
+            if begun is not None:
+                begun.remove()
+        failed = batch.tally.failed + plan.failed_before
+        reporter.conclude(wanted.out, plan.before, failed, token)
+    tidy(resolved.settings)
+    return _status(batch, failed, token)
+
+
+def results(
+    prompts: Iterable[Prompt],
+    options: Mapping[str, Any],
+    *,
+    most: int,
+    in_order: bool,
+    rpm: int | None,
+    tpm: int | None,
+    token: CancelToken | None,
+) -> Iterator[Result]:
+    """The answers to these prompts, as `chatstream.batch` says."""
+    given, tools = parted(checked(options))
+    if tools.tools or tools.approve or tools.execute or given.get("tools"):
+        raise UsageError("a batch calls no tools", hint="leave tools, approve and execute out")
+    token = token or CancelToken()
+    resolved = resolved_at(START, given)
+    gates, pool = _gates(resolved, rpm, tpm)
+    batch = Batch(
+        Asker(resolved, pool),
+        gates,
+        token,
+        most=most,
+        in_order=in_order,
+        keeps=resolved.settings.journal,
+    )
+    with contextlib.closing(pool), contextlib.closing(batch.results(_requests(prompts))) as found:
+        yield from (it for it in found if it is not None)
+    token.check()
+    if (why := batch.stopped) is not None:
+        error = ChatstreamError.__new__(class_of(why.code))
+        ChatstreamError.__init__(error, why.message, hint=why.hint, status=why.status)
+        raise error
+
+
+class _Plan:
+    """The requests that have to be asked. `keys` are those of all requests, in their order."""
+
+    def __init__(
+        self, requests: Iterator[Request | None], output: Output | None, *, retry_failed: bool
+    ) -> None:
+        self.keys: list[str] = []
+        self.before = 0  # had their lines
+        self.failed_before = 0  # of these, and are not asked again
+        self._requests = requests
+        self._output = output
+        self._retry_failed = retry_failed
+
+    def __iter__(self) -> Iterator[Request | None]:
+        for request in self._requests:
+            if request is None or self._output is None:
+                yield request
+                continue
+            self.keys.append(request.key)
+            place = self._output.places.get(request.key)
+            if place is None or (place.failed and self._retry_failed):
+                yield request
+            else:
+                self.before += 1
+                self.failed_before += place.failed
+
+
+def _requests(prompts: Iterable[Prompt]) -> Iterator[Request]:
+    for index, prompt in enumerate(prompts):
+        name = str(index)
+        try:
+            yield Request(index, index + 1, name, name, tuple(messages_of(prompt)))
+        except UsageError as error:
+            why = f"prompt {index + 1}: {error.message}"
+            yield Request(index, index + 1, name, name, wrong=why)
+
+
+def _gates(resolved: Resolved, rpm: int | None, tpm: int | None) -> tuple[Gates, Pool]:
+    gates = Gates(pause=resolved.settings.retry_delay or 1.0, rpm=rpm, tpm=tpm)
+    return gates, Pool(gates)
+
+
+def _check_other(source: str, out: Path) -> None:
+    with contextlib.suppress(OSError):
+        if source != inputs.STDIN and Path(source).samefile(out):
+            raise UsageError(
+                "the input and the output are the same file", hint="give another --out"
+            )
+
+
+def _status(batch: Batch, failed: int, token: CancelToken) -> int:
+    if token.reason is not None:
+        return token.reason.exit_status
+    if batch.stopped is not None:
+        kind = class_of(batch.stopped.code)
+        return Refused.exit_status if batch.stopped.code == "rate_limited" else kind.exit_status
+    return 1 if failed else 0

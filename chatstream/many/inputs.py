@@ -1,0 +1,275 @@
+"""The lines of a batch as they come: from a file or standard input, one at a time.
+
+1. A file is JSON Lines if its name says so or its first line is a JSON object, CSV if its name says
+   so or a template is given, and otherwise text, a prompt a line. Blank lines are no prompts.
+2. Nothing is read before it is asked for, and of a file nothing is kept. While a pipe has nothing,
+   None comes several times a second, so that whoever waits stays awake.
+3. A line that cannot be used is a `Line` all the same, which says what is wrong with it (`wrong`).
+   Only what concerns all of them is raised: a file that cannot be read, a template that fits no
+   column.
+4. The template of CSV names columns in braces; a doubled brace is a brace.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import re
+import select
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+
+import msgspec
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS
+from chatstream.errors import UsageError
+from chatstream.files import is_file
+from chatstream.nearest import did_you_mean
+from chatstream.wording import counted
+
+STDIN = "-"
+
+_READ_BYTES = 1 << 16
+_LONGEST = 64 * 1024 * 1024  # bytes of a line; no question may be longer
+_JSON_NAMES = (".jsonl", ".ndjson", ".json")
+_CSV_NAMES = (".csv", ".tsv")
+_DELIMITERS = ",;\t"
+_HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+_BOM = b"\xef\xbb\xbf"
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line: its number from 1, and what it holds: a prompt as text, or JSON that is not read.
+
+    `wrong` says why it cannot be used.
+    """
+
+    number: int
+    prompt: str | None = None
+    json: bytes | None = None
+    wrong: str | None = None
+
+
+_Raw = tuple[int, bytes]
+
+
+def lines_of(name: str, template: str | None, token: CancelToken) -> Iterator[Line | None]:
+    """The lines of the input of this name; None while nothing comes.
+
+    Raises `UsageError`, or the token's reason if it is cancelled while a pipe is opened.
+    """
+    raw = _raw(name, token)
+    kind = Path(name).suffix.lower()
+    if kind in _JSON_NAMES:
+        if template is not None:
+            raise UsageError(
+                "--template is for CSV", hint=f"leave it out: {name} contains whole prompts"
+            )
+        return _json_lines(raw)
+    if kind in _CSV_NAMES or template is not None:
+        return _csv_lines(raw, name, template)
+    return _json_or_text(raw)
+
+
+def count(name: str, template: str | None, token: CancelToken) -> int | None:
+    """The number of lines; None for what can be read only once. Raises `UsageError`."""
+    if name == STDIN or not is_file(Path(name)):
+        return None
+    return sum(1 for _ in lines_of(name, template, token))
+
+
+def _json_or_text(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
+    for first in raw:
+        if first is None:
+            yield None
+        elif first[1].strip():
+            rest = chain([first], raw)
+            is_json = first[1].lstrip().startswith(b"{")
+            yield from _json_lines(rest) if is_json else _text_lines(rest)
+
+
+def _json_lines(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
+    for it in raw:
+        if it is None:
+            yield None
+        elif it[1].strip():
+            yield Line(it[0], json=it[1])
+
+
+def _text_lines(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
+    for it in raw:
+        if it is None:
+            yield None
+        elif it[1].strip():
+            yield _prompt(it[0], _text(it[1]))
+
+
+def _prompt(number: int, text: str) -> Line:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = ord(error.object[error.start]) - 0xDC00
+        return Line(number, wrong=f"it is not UTF-8: byte 0x{byte:02x} at character {error.start}")
+    return Line(number, prompt=text)
+
+
+def _text(data: bytes) -> str:
+    """What is not UTF-8 stays as surrogates, so that only its own line is wrong."""
+    return data.decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+
+# ---- CSV
+
+
+class _NothingYet(Exception):
+    """A pipe has nothing more at the moment."""
+
+
+def _csv_lines(
+    raw: Iterator[_Raw | None], name: str, template: str | None
+) -> Iterator[Line | None]:
+    csv.field_size_limit(_LONGEST)
+    columns: list[str] | None = None
+    for it in _records(raw):
+        if it is None:
+            yield None
+        elif isinstance(it, Line):
+            yield it
+        elif columns is None:
+            columns = it[1]
+            _check(template, columns, name)
+        elif len(it[1]) != len(columns):
+            cells, heads = counted(len(it[1]), "cell"), counted(len(columns), "column")
+            yield Line(it[0], wrong=f"it has {cells}, but there are {heads}")
+        else:
+            row = dict(zip(columns, it[1], strict=True))
+            yield _prompt(it[0], _filled(template or "", row))
+
+
+def _records(raw: Iterator[_Raw | None]) -> Iterator[tuple[int, list[str]] | Line | None]:
+    """The rows of CSV, each with the number of its first line; one may be longer than a line.
+
+    Python's reader cannot wait in the middle of a row: it then reads the row once more.
+    """
+    begun: list[_Raw] = []  # the lines of the row under way
+    delimiter = ""
+
+    def texts() -> Iterator[str]:
+        yield from (_text(data) + "\n" for _, data in tuple(begun))
+        for it in raw:
+            if it is None:
+                raise _NothingYet
+            if begun or it[1].strip():
+                begun.append(it)
+                yield _text(it[1]) + "\n"
+
+    while True:
+        try:
+            source = texts()
+            if not delimiter:
+                source = chain([head := next(source)], source)
+                delimiter = max(_DELIMITERS, key=head.count)
+            row = next(csv.reader(source, delimiter=delimiter, strict=True))
+        except _NothingYet:
+            yield None
+            continue
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield Line(begun[0][0], wrong=f"it is not CSV: {error}")
+        else:
+            yield begun[0][0], row
+        begun.clear()
+
+
+def _check(template: str | None, columns: list[str], name: str) -> None:
+    named = ", ".join(columns)
+    if template is None:
+        raise UsageError(
+            f"{name} is CSV: a template has to say what to ask",
+            hint=f'for example --template "… {{{columns[0]}}} …"; columns: {named}',
+        )
+    for hole in _HOLE.finditer(template):
+        if (column := hole[1]) is not None and column not in columns:
+            there = f"columns: {named}"
+            raise UsageError(
+                f"--template: {name} has no column {column!r}",
+                hint=did_you_mean(column, columns, there) or there,
+            )
+
+
+def _filled(template: str, row: Mapping[str, str]) -> str:
+    return _HOLE.sub(lambda it: it[0][0] if it[1] is None else row[it[1]], template)
+
+
+# ---- bytes
+
+
+def _raw(name: str, token: CancelToken) -> Iterator[_Raw | None]:
+    """The lines as they are, with their numbers; None while nothing comes. Raises `UsageError`."""
+    where = "standard input" if name == STDIN else name
+    try:
+        descriptor = token.wait_for(lambda: _opened(name))  # a pipe may have no other end yet
+    except OSError as error:
+        raise UsageError(f"{where} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{where!r} cannot be read: {error}") from error
+    return _numbered(_split(descriptor, where, keeps=name == STDIN), where)
+
+
+def _opened(name: str) -> int:
+    if name == STDIN:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
+        return sys.stdin.fileno()
+    descriptor = os.open(name, os.O_RDONLY)
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    return descriptor
+
+
+def _numbered(lines: Iterator[bytes | None], where: str) -> Iterator[_Raw | None]:
+    number = 0
+    for line in lines:
+        if line is None:
+            yield None
+            continue
+        number += 1
+        if len(line) > _LONGEST:
+            raise UsageError(f"line {number} of {where} is longer than {_LONGEST:,} bytes")
+        yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+def _split(descriptor: int, where: str, *, keeps: bool) -> Iterator[bytes | None]:
+    """The lines of what is read, without their ends. `keeps`: the descriptor stays open."""
+    held = bytearray()
+    try:
+        while True:
+            try:
+                if not select.select([descriptor], [], [], POLL_SECONDS)[0]:
+                    yield None
+                    continue
+                data = os.read(descriptor, _READ_BYTES)
+            except BlockingIOError:  # another reader was faster
+                continue
+            except OSError as error:
+                raise UsageError(f"{where} cannot be read: {error.strerror}") from error
+            held += data
+            if b"\n" in data or len(held) > _LONGEST or not data:
+                *whole, rest = bytes(held).split(b"\n")
+                held = bytearray(rest)
+                yield from whole
+            if not data:
+                yield rest
+                return
+            if len(held) > _LONGEST:
+                yield rest
+    finally:
+        if not keeps:
+            os.close(descriptor)

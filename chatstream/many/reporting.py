@@ -1,0 +1,149 @@
+"""How far a batch is, on standard error: a bar on a terminal, else a line now and then.
+
+The words: how many of how many, answers and tokens a second, dollars, failures, how many wait at
+the server (a local one works on few at once), and how long a limit of the server holds all up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatstream.cancel import CancelToken
+from chatstream.clock import Clock, monotonic
+from chatstream.events import Progress
+from chatstream.many.batch import Batch
+from chatstream.many.files import Result
+from chatstream.many.gate import Gates
+from chatstream.progressing import Meter
+from chatstream.terminal import exits
+from chatstream.terminal.progress import Draw, bar, can_draw
+from chatstream.wording import bounded, counted, in_words
+
+DRAW_SECONDS = 0.2
+LINE_SECONDS = 10.0
+"""Between two drawings of the bar, and between two lines where there is none."""
+
+MOST_TOLD = 5
+"""Failures that are told one by one."""
+
+_AGAIN = "run it again to continue"
+
+
+class Reporter:
+    """Tells of one batch. `total` requests, None if nobody knows yet.
+
+    `waits` is the word for those that have no token yet while others have.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        gates: Gates,
+        total: int | None,
+        *,
+        waits: str = "waiting",
+        quiet: bool,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._batch = batch
+        self._gates = gates
+        self._total = total
+        self._waits = waits
+        self._quiet = quiet
+        self._clock = clock
+        self._meter = Meter(clock=clock)
+        self._draws = can_draw() and not quiet
+        self._next = clock() + (DRAW_SECONDS if self._draws else LINE_SECONDS)
+        self._told = 0  # failures
+        self._draw: Draw = lambda _: None
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """The bar is there, if there can be one."""
+        with bar(quiet=self._quiet, clock=self._clock) as self._draw:
+            yield
+
+    def look(self, result: Result | None, before: int) -> None:
+        """Something came, or time has passed. `before`: those that had their lines already."""
+        if result is not None and result.error is not None:
+            self._tell_failure(result)
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + (DRAW_SECONDS if self._draws else LINE_SECONDS)
+        tally = self._batch.tally
+        done = tally.answered + tally.failed
+        if self._total is not None:
+            self._meter.report(done, max(1, self._total - before))
+        event = self._meter.event()
+        event.message = self._words(done + before)
+        if self._draws:
+            self._draw(_named(event))
+        else:
+            eta = f" · {in_words(event.eta)} left" if event.eta is not None else ""
+            exits.note(f"batch: {event.message}{eta}")
+
+    def conclude(self, out: Path | None, before: int, failed: int, token: CancelToken) -> None:
+        """The last words."""
+        batch, tally = self._batch, self._batch.tally
+        parts = [f"{tally.answered:,} answered"]
+        if failed:
+            parts.append(f"{failed:,} failed")
+        if before:
+            parts.append(f"{before:,} were there already")
+        parts += self._figures(tally.answered)
+        exits.note(f"batch: {', '.join(parts)} in {in_words(self._meter.elapsed)}")
+        if token.cancelled or batch.stopped is not None:
+            if batch.stopped is not None:
+                why = batch.stopped
+                hint = f"; {why.hint}" if why.hint else ""
+                exits.note(f"error: stopped: {why.message}{hint}")
+            exits.note(f"{_AGAIN}" if out is not None else "nothing more was asked")
+        elif failed and out is not None:
+            exits.note(f"--retry-failed asks the {counted(failed, 'failed line')} again")
+
+    def _tell_failure(self, result: Result) -> None:
+        assert result.error is not None
+        self._told += 1
+        if self._told > MOST_TOLD:
+            return
+        self._draw(None)
+        message = bounded(" ".join(result.error.message.split()))
+        where = "" if message.startswith("line ") else f"{result.id}: "
+        exits.note(f"failed: {where}{message}")
+        if self._told == MOST_TOLD:
+            exits.note("failed: further failures are only in the output")
+
+    def _words(self, done: int) -> str:
+        running, writing = self._batch.under_way
+        of = f"/{self._total:,}" if self._total is not None else ""
+        parts = [f"{done:,}{of}", *self._figures(self._batch.tally.answered)]
+        if self._batch.tally.failed:
+            parts.append(f"{self._batch.tally.failed:,} failed")
+        if wait := self._gates.wait():
+            parts.append(f"the server asks to wait {in_words(wait)}")
+        elif writing and running > writing:
+            parts.append(f"{running - writing} {self._waits}")
+        return " · ".join(parts)
+
+    def _figures(self, answered: int) -> list[str]:
+        tally, elapsed = self._batch.tally, self._meter.elapsed
+        parts = []
+        if answered and elapsed > 0:
+            parts.append(f"{_number(answered / elapsed)} answers/s")
+        if tally.tokens and elapsed > 0:
+            parts.append(f"{_number(tally.tokens / elapsed)} tokens/s")
+        if tally.cost:
+            parts.append(f"${tally.cost:.4g}")
+        return parts
+
+
+def _named(event: Progress) -> Progress:
+    event.stage = "batch"
+    return event
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}" if number >= 9.95 else f"{number:.1f}"
