@@ -201,6 +201,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "provider": _providers,
     "model": _models,
     "fallback": _models,
+    "quick": _models,
     "profile": _profiles,
     "strategy": _strategies,
     "run": _runs,
