@@ -25,7 +25,7 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.whom import local_server
 from chatstream.errors import UsageError
 from chatstream.many import picking, summary
-from chatstream.many.compare import Answer, Comparison, Contender, check_count, labelled, shown
+from chatstream.many.compare import Answer, Comparison, Contender, check_count, for_reader, labelled
 from chatstream.many.showing import Look, show_all
 from chatstream.sinks.output import put
 from chatstream.terminal.beside import Beside
@@ -83,7 +83,7 @@ def compare(
         for number, (label, its) in enumerate(zip(labelled(models), asked, strict=True))
     ]
     on_screen, resettable = _LOOK.is_screen(settings), is_resettable(as_json=False)
-    found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
+    found = [for_reader(it, resettable=resettable, on_screen=on_screen) for it in found]
     heard = [Heard() for _ in found]
     runs = Comparison.of(found, pool, token, [it.stage for it in heard])
     servers = {it.label: it.server for it in found if it.server is not None}

@@ -26,7 +26,7 @@ from chatstream.engine.settings import Settings
 from chatstream.engine.whom import with_model
 from chatstream.errors import Cancelled, OutputError, UsageError
 from chatstream.many import differing, judging, picking, summary
-from chatstream.many.compare import Answer, Comparison, contenders, labelled, shown
+from chatstream.many.compare import Answer, Comparison, contenders, for_reader, labelled
 from chatstream.many.showing import Look, section, show_all
 from chatstream.merge import merge
 from chatstream.messages import Message
@@ -97,7 +97,7 @@ def compare(
         judge = _judge_of(wish, flags)
         check_look(settings, as_json=look.as_json, plain=look.plain, render=flags.get("render"))
         on_screen, resettable = look.is_screen(settings), is_resettable(as_json=look.as_json)
-        found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
+        found = [for_reader(it, resettable=resettable, on_screen=on_screen) for it in found]
         comparison = Comparison.of(found, pool, token)
         servers = {it.label: it.server for it in found if it.server is not None}
         try:
