@@ -23,7 +23,7 @@ from chatstream.many import composing
 from chatstream.many.outline import MOST_SECTIONS
 
 _SERVER = ("provider", "model", "base_url", "profile", "strategy", "fallback", "headers", "system")
-_REQUEST = ("temperature", "max_tokens", "effort", "options", "timeout")
+_REQUEST = ("temperature", "max_tokens", "max_cost", "effort", "options", "timeout")
 _FAILURES = ("retries", "connect_timeout", "first_token_timeout", "idle_timeout", "journal")
 _OUTPUT = tuple(name for name in LOOK if name != "reasoning")  # no section shows any
 
