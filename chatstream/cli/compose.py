@@ -11,6 +11,7 @@ from chatstream.cli.numbers import whole
 from chatstream.cli.options import (
     LOOK,
     Debug,
+    Encoding,
     File,
     Json,
     Log,
@@ -57,6 +58,7 @@ def compose(
         ),
     ] = None,
     file: File = None,
+    encoding: Encoding = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -28,7 +28,7 @@ def test_the_options_arrive_under_their_names(given: dict[str, Any]) -> None:
     more = ["--sections", "4", "-j", "2", "--again", "--out", "x.md", "-t", "0.5"]
     assert run_here(["compose", "rain", *more]).status == 7
     assert given["arguments"] | {"flags": None} == {
-        **dict.fromkeys(("outline", "file", "log", "flags")),
+        **dict.fromkeys(("outline", "file", "encoding", "log", "flags")),
         **dict.fromkeys(("as_json", "plain", "debug"), False),
         "topic": "rain",
         "sections": 4,
