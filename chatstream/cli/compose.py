@@ -92,7 +92,7 @@ def compose(
 
     The sections appear in their order. If some could not be written, the same command writes
     only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration, 3 refused,
-    4 timeout or stall, 5 cut off, 130 Ctrl+C.
+    4 timeout or stall, 5 cut off, 7 cost limit, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

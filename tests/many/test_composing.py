@@ -400,6 +400,17 @@ def test_a_terminal_has_the_bar_while_a_file_is_written(
 
 
 @pytest.mark.serial
+def test_a_screen_reader_gets_a_line_for_each_section_of_a_file(plan: str, tmp_path: Path) -> None:
+    out = tmp_path / "o.md"
+    with Sections(replies()) as server, require(tmux(80, 24)) as pane:
+        more = ["--outline", plan, "--accessible", "-j", "1", "--out", str(out)]
+        pane.run([*COMMAND, *command(server, *more)])
+        pane.until(lambda: pane.ended)
+        assert pane.status == 0
+        assert pane.lines()[:3] == ["written: 1 A", "written: 2 B", "written: 3 C"]
+
+
+@pytest.mark.serial
 def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
     never = threading.Event()
     slow: Mapping[int, Reply] = {**replies(), 2: says("The second", " one.", hold={1: never})}
