@@ -49,7 +49,7 @@ from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits, prompt
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.look import check_look, is_screen
-from chatstream.terminal.present import present, show, tidy
+from chatstream.terminal.present import present, show, tell_end, tidy
 from chatstream.terminal.progress import Draw, bar, can_draw
 from chatstream.terminal.saving import check_file, failing, write
 from chatstream.text import STANDARD_INPUT, check_encoding, decoded
@@ -174,6 +174,7 @@ def _show(
             status = present(arrivals, settings, token, as_json=as_json, plain=plain, copying=None)
         else:
             status = show(arrivals, _unprinted(settings), token)
+            tell_end(settings, token, status)
     if not composition.is_whole:
         return status
     if not composition.asked:
