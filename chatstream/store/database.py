@@ -192,7 +192,8 @@ class Database:
 
     def _open_for_reading(self) -> sqlite3.Connection:
         """Without the files beside it; what waits in a write-ahead log is read where it can be."""
-        self.path.stat()
+        if not self.path.exists():
+            raise JournalError(f"{self.path.parent} has no history yet, and cannot be written")
         for mode in ("mode=ro", "immutable=1"):
             db = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False
