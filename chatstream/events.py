@@ -386,6 +386,9 @@ Fate = Approval | ToolStart | ToolProgress | ToolOutput | ToolComplete | ToolErr
 CallEnd = ToolComplete | ToolError
 """The last of a call's fate. Each call has one."""
 
+TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
+"""The events that show that the model writes."""
+
 TYPES = frozenset(str(kind.__struct_config__.tag) for kind in get_args(AnyEvent))
 """The values of `type` that this version knows."""
 

@@ -222,3 +222,24 @@ def test_closing_cancels_every_run_and_closes_its_connection() -> None:
     assert [(it.outcome, it.message.content) for it in records] == [
         ("cancelled", "half of ")
     ] * len(LABELS)
+
+
+def test_a_source_that_runs_several_things_keeps_their_labels() -> None:
+    """Arrivals of two labels never join, however many wait; heartbeats have a label too."""
+
+    def source() -> Iterator[Arrival]:
+        for number in range(200):
+            label = str(number % 2)
+            yield Arrival([Content(f"{number} ", stream=label)], stream=label)
+            yield Arrival(stream=label)
+
+    found: dict[str, str] = {}
+    for arrival in merge({"lane": source()}):
+        assert arrival.stream in {"0", "1"}
+        for event in arrival.events:
+            assert isinstance(event, Content)
+            assert event.stream == arrival.stream
+            found[arrival.stream] = found.get(arrival.stream, "") + event.delta
+    assert found == {
+        label: "".join(f"{number} " for number in range(int(label), 200, 2)) for label in "01"
+    }

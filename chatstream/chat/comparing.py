@@ -29,7 +29,7 @@ from chatstream.engine.whom import local_server
 from chatstream.errors import UsageError
 from chatstream.flow import Arrival, Stage, pipe
 from chatstream.many import picking, summary
-from chatstream.many.compare import Answer, Comparison, Contender, check_count, labelled, shown
+from chatstream.many.compare import Answer, Comparison, Contender, check_count, for_reader, labelled
 from chatstream.many.showing import Look, show_all
 from chatstream.sinks.output import put
 from chatstream.terminal.beside import Beside
@@ -81,8 +81,9 @@ def compare(
     asked = [session.ask(replace(request, model=model)) for model in models]
     settings = asked[0].resolved.settings
     check_look(settings, as_json=False, plain=False)
-    on_screen, resettable = _LOOK.is_screen(settings), is_resettable(as_json=False)
-    found = [shown(it, resettable=resettable, on_screen=on_screen) for it in _who(models, asked)]
+    on_screen = _LOOK.is_screen(settings)
+    reader = partial(for_reader, resettable=is_resettable(as_json=False), on_screen=on_screen)
+    found = [reader(it) for it in _contenders(models, asked)]
     heard = [Heard() for _ in found]
     words = partial(in_our_words, token, lambda: settings)
     stages = [
@@ -109,7 +110,7 @@ def compare(
     return status or 1, runs.ended
 
 
-def _who(models: Sequence[str], asked: Sequence[Asked]) -> Iterator[Contender]:
+def _contenders(models: Sequence[str], asked: Sequence[Asked]) -> Iterator[Contender]:
     """Who is asked what. Only the first one's answer may follow the conversation at once."""
     for number, (label, its) in enumerate(zip(labelled(models), asked, strict=True)):
         yield Contender(
@@ -138,7 +139,7 @@ def _settle(
 
 
 def _watched(heard: Heard, words: Stage, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
-    """A stage of one answer: it is noted, and then told in our words."""
+    """A stage of one answer: it is noted, and then its notes name the commands of the chat."""
     return pipe(arrivals, heard.stage, words)
 
 

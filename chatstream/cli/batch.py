@@ -95,10 +95,10 @@ def batch(
     log: Log = None,
     **flags: Any,
 ) -> int:
-    """Answer many prompts from a file, some at a time, as JSON Lines.
+    """Answer many prompts from a file, some at a time.
 
-    Exit status: 0 all answered, 1 some failed, 2 usage or configuration, 3 stopped by a refusal
-    or a quota, 7 cost limit, 130 Ctrl+C.
+    The answers are JSON Lines. Exit status: 0 all answered, 1 some failed, 2 usage or
+    configuration, 3 stopped by a refusal or a quota, 7 cost limit, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

@@ -34,7 +34,7 @@ _BOUND = "\N{NO-BREAK SPACE}"  # never the end of a line; printed as a space
 GROUPS: dict[str, tuple[str | EllipsisType, ...]] = {
     "Job": (
         *("--sections", "--outline", "--template", "--out", "--jobs", "--unordered"),
-        *("--retry-failed", "--fail-fast", "--again", "--rpm", "--tpm"),
+        *("--retry-failed", "--fail-fast", "--rpm", "--tpm", "--again"),
     ),
     "Question": (
         *("QUESTION", "TOPIC", "--continue", "--name", "--at", "--edit", "--role", "--var"),

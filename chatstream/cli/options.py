@@ -25,6 +25,7 @@ from chatstream.engine.settings import DECLARED
 from chatstream.engine.shapes import is_list, is_number, is_switch, is_table
 from chatstream.errors import UsageError
 from chatstream.text import items_of
+from chatstream.wording import encodable
 
 if TYPE_CHECKING:
     from chatstream.engine.roles import Role
@@ -123,9 +124,10 @@ Var = Annotated[
 
 
 def _model(text: str) -> str:
-    if not any(map(str.isspace, text)):
+    shown = encodable(text)
+    if shown == text and not any(map(str.isspace, text)):
         return text
-    raise typer.BadParameter(f"{text[:40]!r} is not the name of a model")
+    raise typer.BadParameter(f"{shown[:40]!r} is not the name of a model")
 
 
 Quick = Annotated[

@@ -207,6 +207,7 @@ VALUES: dict[str, Callable[[Line], Iterable[Item]]] = {
     "model": _models,
     "fallback": _models,
     "judge": _models,
+    "quick": _models,
     "profile": _profiles,
     "strategy": _strategies,
     "run": _runs,

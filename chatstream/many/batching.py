@@ -105,7 +105,8 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
-    tidy(resolved.settings)
+    if not token.cancelled:
+        tidy(resolved.settings)
     return _status(batch, failed, token)
 
 

@@ -239,7 +239,7 @@ def labelled(names: Sequence[str]) -> list[str]:
     """A label for each, all different: one that comes again has its number. No secret is in it."""
     seen: Counter[str] = Counter()
     labels = []
-    for name in map(_shown, names):
+    for name in map(_without_secrets, names):
         seen[name] += 1
         label = name if seen[name] == 1 else f"{name} #{seen[name]}"
         while label in labels:  # somebody has named a model so
@@ -248,12 +248,12 @@ def labelled(names: Sequence[str]) -> list[str]:
     return labels
 
 
-def _shown(name: str) -> str:
+def _without_secrets(name: str) -> str:
     model, place = split(name)
     return f"{model}@{show_url(place)}" if place and "//" in place else redact(name)
 
 
-def shown(contender: Contender, *, resettable: bool, on_screen: bool) -> Contender:
+def for_reader(contender: Contender, *, resettable: bool, on_screen: bool) -> Contender:
     """The contender for a reader of this kind."""
     question = replace(contender.question, resettable=resettable, on_screen=on_screen)
     return replace(contender, question=question)

@@ -26,7 +26,7 @@ from chatstream.engine.settings import Settings
 from chatstream.engine.whom import with_model
 from chatstream.errors import Cancelled, OutputError, UsageError
 from chatstream.many import differing, judging, picking, summary
-from chatstream.many.compare import Answer, Comparison, contenders, shown
+from chatstream.many.compare import Answer, Comparison, contenders, for_reader, labelled
 from chatstream.many.showing import Look, section, show_all
 from chatstream.merge import merge
 from chatstream.messages import Message
@@ -35,7 +35,7 @@ from chatstream.sinks.words import one_line
 from chatstream.terminal import exits
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.look import check_look, ends_line, has_colours, is_resettable
-from chatstream.terminal.present import present, tidy
+from chatstream.terminal.present import present, tell_end, tidy
 
 VERDICT = "verdict"
 """The label of the judge's events."""
@@ -94,21 +94,32 @@ def compare(
 
         found = contenders(wish.models, wish.times, flags, place, made)
         settings, look = found[0].resolved.settings, wish.look
+        judge = _judge_of(wish, flags)
         check_look(settings, as_json=look.as_json, plain=look.plain, render=flags.get("render"))
         on_screen, resettable = look.is_screen(settings), is_resettable(as_json=look.as_json)
-        found = [shown(it, resettable=resettable, on_screen=on_screen) for it in found]
+        found = [for_reader(it, resettable=resettable, on_screen=on_screen) for it in found]
         comparison = Comparison.of(found, pool, token)
         servers = {it.label: it.server for it in found if it.server is not None}
         try:
             status = show_all(comparison, servers, settings, token, look)
         finally:
             comparison.close()
+        after = _After(wish, judge, settings, comparison, pool, token)
+        after.keep()
         if comparison.ended:
-            after = _After(wish, flags, settings, comparison, pool, token)
             status = after.tell(asked[0].content, status, shared=_share(servers))
+        tell_end(settings, token, status)
         if not token.cancelled:
             tidy(settings)
         return status
+
+
+def _judge_of(wish: Wish, flags: Mapping[str, Any]) -> Resolved | None:
+    """The settings of the judge, if there is one. Raises `ConfigError`, `UsageError`."""
+    if wish.judge is None:
+        return None
+    given = {it: value for it, value in flags.items() if it not in _ASKED_OTHERWISE}
+    return resolved_at(START, with_model(given, wish.judge))
 
 
 def _share(servers: Mapping[str, str]) -> bool:
@@ -122,32 +133,35 @@ class _After:
     def __init__(
         self,
         wish: Wish,
-        flags: Mapping[str, Any],
+        judge: Resolved | None,
         settings: Settings,
         comparison: Comparison,
         pool: Pool,
         token: CancelToken,
     ) -> None:
         self._wish = wish
-        self._flags = flags
+        self._judge = judge
         self._settings = settings
         self._comparison = comparison
+        self._preferred = comparison.preferred()
         self._answers = comparison.answers
         self._pool = pool
         self._token = token
         self._runs = [it.run.id for it in self._answers]
 
+    def keep(self) -> None:
+        """Store where the conversation continues, unless another answer is picked."""
+        if self._preferred is not None:
+            picking.keep(self._preferred, self._runs)
+
     def tell(self, asked: str, status: int, *, shared: bool) -> int:
         """Show it; returns the exit status."""
-        preferred = self._comparison.preferred()
-        if preferred is not None:
-            picking.keep(preferred, self._runs)
         try:
             if not self._token.cancelled:
                 if self._wish.diff:
                     self._tell_differences()
-                if self._wish.judge is not None:
-                    status = self._judge(asked) or status
+                if self._judge is not None:
+                    status = self._give_verdict(asked, self._judge) or status
             if not self._wish.look.as_json and self._settings.stats is not False:
                 summary.tell(self._answers, self._settings, self._wish.look)
                 if shared:
@@ -159,8 +173,8 @@ class _After:
             return 0
         except OSError as error:
             return exits.report(OutputError.of(error), ())
-        if preferred is not None:
-            status = self._pick(preferred, status)
+        if self._preferred is not None:
+            status = self._pick(self._preferred, status)
         elif self._wish.pick is not None:
             exits.note("no answer has any text, so none can be picked")
         return status
@@ -179,9 +193,9 @@ class _After:
         self._section("## What differs", f"{one_line(legend)}\n")
         put(f"\n{text.rstrip()}\n".encode("utf-8", "replace"))
 
-    def _judge(self, asked: str) -> int:
-        """Ask for a verdict and show it; returns the exit status of its run."""
-        judge = str(self._wish.judge)
+    def _give_verdict(self, asked: str, resolved: Resolved) -> int:
+        """Ask the judge and show its verdict; returns the exit status of its run."""
+        judge = one_line(labelled([str(self._wish.judge)])[0])
         judged = [it for it in self._answers if it.has_text]
         if len(judged) < 2:
             exits.note("there are not two answers to judge")
@@ -189,8 +203,6 @@ class _After:
         order = [*range(len(judged))]
         random.shuffle(order)
         letters = judging.lettered(order)
-        flags = {it: value for it, value in self._flags.items() if it not in _ASKED_OTHERWISE}
-        resolved = resolved_at(START, with_model(flags, judge))
         text = judging.question(asked, [it.text for it in judged], letters)
         look = self._wish.look
         question = question_at(START, resolved, [Message("user", text)])
@@ -218,8 +230,7 @@ class _After:
             key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
             prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
             self._section("", f"{key}{prefers}\n")
-        if (preferred := self._comparison.preferred()) is not None:
-            picking.keep(preferred, self._runs)
+        self.keep()
         self._answers = [*self._answers, answer]
         return status
 

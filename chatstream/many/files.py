@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,7 @@ class Begun:
         if output.is_new:
             self.remove()
         self._file: int | None = None
+        self._lock = threading.Lock()
         self._runs: dict[str, str] = {}
         with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
             for line in file:
@@ -234,10 +236,11 @@ class Begun:
     def note(self, key: str, run: str) -> None:
         """This run is about to ask. Raises `OutputError`."""
         try:
-            if self._file is None:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-                self._file = os.open(self._path, flags, 0o666)
-            os.write(self._file, f"{key} {run}\n".encode())
+            with self._lock:
+                if self._file is None:
+                    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+                    self._file = os.open(self._path, flags, 0o666)
+                os.write(self._file, f"{key} {run}\n".encode())
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}") from error
 

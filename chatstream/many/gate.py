@@ -37,7 +37,7 @@ from chatstream.errors import (
     RateLimited,
     Refused,
 )
-from chatstream.events import Content, Image, Reasoning, ToolCall, ToolCallDelta, Usage, Warn
+from chatstream.events import TOKENS, Usage, Warn
 from chatstream.flow import Arrival, Open, close
 from chatstream.many.rates import Window
 from chatstream.messages import ChatRequest
@@ -45,7 +45,6 @@ from chatstream.wording import in_words
 
 MOST_REFUSALS = 20
 
-_SPOKEN = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
 _CHARACTERS_PER_TOKEN = 4  # of English; the server counts what it was
 
 
@@ -134,7 +133,7 @@ class Gate:
                     for arrival in arrivals:
                         if arrival.events and not entry.accepted:
                             self._accept(entry, server.used_up())
-                        spoke = not _SPOKEN.isdisjoint(map(type, arrival.events))
+                        spoke = not TOKENS.isdisjoint(map(type, arrival.events))
                         yield arrival
                         if spoke:
                             break

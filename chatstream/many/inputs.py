@@ -77,10 +77,17 @@ def lines_of(name: str, template: str | None, token: CancelToken) -> Iterator[Li
 
 
 def count(name: str, template: str | None, token: CancelToken) -> int | None:
-    """The number of lines; None for what can be read only once. Raises `UsageError`."""
+    """The number of lines; None for what can be read only once.
+
+    Raises `UsageError`, or the token's reason.
+    """
     if name == STDIN or not is_file(Path(name)):
         return None
-    return sum(1 for _ in lines_of(name, template, token))
+    number = 0
+    for _ in lines_of(name, template, token):
+        token.check()
+        number += 1
+    return number
 
 
 def _json_or_text(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
@@ -252,7 +259,7 @@ def _split(descriptor: int, where: str, *, keeps: bool) -> Iterator[bytes | None
     try:
         while True:
             try:
-                if not select.select([descriptor], [], [], POLL_SECONDS)[0]:
+                if os.name == "posix" and not select.select([descriptor], [], [], POLL_SECONDS)[0]:
                     yield None
                     continue
                 data = os.read(descriptor, _READ_BYTES)

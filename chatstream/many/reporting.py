@@ -89,6 +89,8 @@ class Reporter:
         """The last words."""
         batch, tally = self._batch, self._batch.tally
         parts = [f"{tally.answered:,} answered"]
+        if tally.found:
+            parts.append(f"{tally.found:,} of them before")
         if failed:
             parts.append(f"{failed:,} failed")
         if before:

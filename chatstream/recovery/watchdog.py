@@ -21,15 +21,7 @@ import msgspec
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, Deadline, monotonic
 from chatstream.errors import ChatstreamError, Stalled, TimedOut
-from chatstream.events import (
-    Content,
-    Image,
-    Phase,
-    Reasoning,
-    ToolCall,
-    ToolCallDelta,
-    Waiting,
-)
+from chatstream.events import TOKENS, Phase, Waiting
 from chatstream.flow import Arrival, Finish, Open, close
 from chatstream.messages import ChatRequest
 
@@ -40,9 +32,6 @@ NOTICE_SECONDS = 1.0
 
 AWAY_SECONDS = 0.5
 """The longest time that counts between two checks: ten come each second, but machines are busy."""
-
-TOKENS = frozenset({Content, Reasoning, ToolCallDelta, ToolCall, Image})
-"""The events that show that the model writes."""
 
 _SPEAKS = TOKENS | {Finish}
 

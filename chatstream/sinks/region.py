@@ -114,7 +114,10 @@ class Region(RenderHook):
         if self.size != (self._width, self._height):
             self._resized(*self.size)
         below = [cropped(line, self._width) for line in below]
-        final, open_lines, below = map(self._encodable, (final, open_lines, below))
+        if name := self._encoding:
+            final, open_lines, below = (
+                [encodable(line, name) for line in lines] for lines in (final, open_lines, below)
+            )
         rows, open_rows = self._laid_out(final, open_lines, joined=joined)
         room = max(1, self._height - 1)
         under = [row._replace(below=True) for line in below for row in _rows(line, self._width)]
@@ -305,30 +308,21 @@ class Region(RenderHook):
             line = [*line, *self._shown[self._row].line]
         return above + len(rows_of(line, self._width)) - 1
 
-    def _encodable(self, lines: Lines) -> Lines:
-        """What a terminal gets whose encoding has not all characters."""
-        name = self._encoding
-        if name is None:
-            return lines
-        return [
-            like(
-                line,
-                [
-                    Segment(
-                        it.text.translate(_ASCII).encode(name, "replace").decode(name), it.style
-                    )
-                    for it in line
-                ],
-            )
-            for line in lines
-        ]
-
     def _write(self, *, whole: bool = False) -> None:
         text = "".join(self._out)
         self._out.clear()
         if text:
             self.console.file.write(f"{_UPDATE}{text}{_UPDATED}" if whole else text)
             self.console.file.flush()
+
+
+def encodable(line: Line, encoding: str) -> Line:
+    """What a terminal gets whose encoding has not all characters."""
+    texts = (it.text.translate(_ASCII).encode(encoding, "replace") for it in line)
+    segments = [
+        Segment(text.decode(encoding), it.style) for text, it in zip(texts, line, strict=True)
+    ]
+    return like(line, segments)
 
 
 def _sum(lines: Lines) -> Line:

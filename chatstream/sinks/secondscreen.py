@@ -4,10 +4,11 @@
    it is closed (xterm's mode 1049). So nothing that is drawn here has to survive a resize: with
    another size all of it is drawn again.
 2. A frame is a list of rows, each of them cells next to each other: a place, a width, a line. Only
-   cells that differ from those of the frame before are written. Lines do not wrap here.
+   cells that differ from those of the frame before are written, and no line wraps.
 3. Where terminals disagree about the width of a text, it may run into the cells after it: these are
    written again.
 4. `leave` gives the first screen back in the middle of whatever was drawn; for signal handlers.
+   After `kill -9` the shell is on the second screen; `reset` leaves it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from rich.console import COLOR_SYSTEMS, Console
 from rich.segment import Segment
 
 from chatstream.sinks.lines import Line, cropped, is_sure, text_of
+from chatstream.sinks.region import encodable
 from chatstream.sinks.theme import escaped
 
-_OPEN = "\x1b[?1049h\x1b[?7l\x1b[2J\x1b[H"
+_OPEN = "\x1b[?1049h\x1b[2J\x1b[H"
 _ERASE = "\x1b[2J"
-_UPDATE, _UPDATED = "\x1b[?2026h", "\x1b[?2026l"
+_UPDATE, _UPDATED = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 
 
 # Erased first: a terminal without a second screen would keep what was drawn.
@@ -48,6 +50,7 @@ class SecondScreen:
         self.is_open = False
         self._console = console
         self._colors = COLOR_SYSTEMS.get(console.color_system or "")
+        self._encoding = console.encoding if console.options.ascii_only else None
         self._size = (0, 0)
         self._drawn: list[Row] = []
 
@@ -94,9 +97,11 @@ class SecondScreen:
             line = cropped(cell.line, cell.width)
             out.append(f"\x1b[{number + 1};{cell.at + 1}H\x1b[{cell.width}X{self.text(line)}")
             sure = [is_sure(text_of(it.line)) for it in (cell, old) if it is not None]
-            runs_over = runs_over or not all(sure)
+            runs_over = runs_over or not all(sure) or self._encoding is not None
 
     def text(self, line: Line) -> str:
         """What the terminal gets to show a line."""
+        if self._encoding is not None:
+            line = encodable(line, self._encoding)
         segments = Segment.remove_color(line) if self._console.no_color else line
         return escaped(list(segments), self._colors)

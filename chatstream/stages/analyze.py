@@ -43,7 +43,7 @@ EVERY_SECONDS = 1.0
 
 
 class Analyzer(Protocol):
-    """What a package makes for each answer."""
+    """What a package makes for each answer; `copy.deepcopy` has to be able to copy it."""
 
     def feed(self, text: str) -> None:
         """Take the next piece of the answer."""

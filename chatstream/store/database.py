@@ -48,7 +48,7 @@ def is_damage(error: Exception, codes: set[int] = _DAMAGED) -> bool:
 
 
 def failure(error: Exception) -> JournalError:
-    """What a person is told of it."""
+    """The error to report for it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return _busy()

@@ -84,13 +84,18 @@ def present(
     else:
         status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
     done = copying is None or _finish(copying, token)
-    if settings.notify != "none" and not token.cancelled:  # who stopped it knows
-        from chatstream.terminal.notify import notify
-
-        notify(settings.notify if knows_escapes() else "bell", whole=status == 0)
+    tell_end(settings, token, status)
     if done:
         return status
     return status or (token.reason.exit_status if token.reason else 1)
+
+
+def tell_end(settings: Settings, token: CancelToken, status: int) -> None:
+    """Ring the bell or show a notification, if that is wanted. Who stopped the answer knows."""
+    if settings.notify != "none" and not token.cancelled:
+        from chatstream.terminal.notify import notify
+
+        notify(settings.notify if knows_escapes() else "bell", whole=status == 0)
 
 
 def _finish(copying: "Copying", token: CancelToken) -> bool:

@@ -14,6 +14,7 @@ from tests.support.answers import whole
 from tests.support.batches import Answering, answer_to, lines_in, prompts_in
 from tests.support.client import Finished, Running, run, run_here
 from tests.support.loopback import Reply, Script
+from tests.support.terminal import on_terminal
 from tests.support.waiting import until_true
 
 COUNT = 12
@@ -294,3 +295,15 @@ def test_a_role_and_a_system_prompt_apply_to_all(source: Path) -> None:
         assert run_here(["batch", str(source), *flags]).status == 0
         systems = [it.json["messages"][0] for it in server.requests]
     assert systems == [{"role": "system", "content": "Be brief."}] * COUNT
+
+
+def test_on_a_terminal_a_bar_is_drawn_and_is_gone_at_the_end(source: Path, out: Path) -> None:
+    with Answering(others={"prompt 3": [BAD]}, pace=0.05) as server:
+        arguments = ["batch", str(source), "--out", str(out), *server.flags]
+        status, screen, written = on_terminal(arguments)
+    assert status == 1
+    assert "━".encode() in written
+    assert f"/{COUNT} · ".encode() in written
+    lines = [line.rstrip() for line in screen.text() if line.strip()]
+    assert [line.partition(" ")[0] for line in lines] == ["failed:", "batch:", "--retry-failed"]
+    assert lines[1].startswith("batch: 11 answered, 1 failed, ")

@@ -58,6 +58,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("chatstream ask --code-theme mono", ["monokai"]),
         ("chatstream ask -m x@oll", ["x@ollama"]),
         ("chatstream ask --fallback=x@oll", ["--fallback=x@ollama"]),
+        ("chatstream ask --quick x@oll", ["x@ollama"]),
         ("chatstream ask --copy", ["--copy", "--copy-code", "--copy-to"]),
         ("chatstream ask --copy --copy", ["--copy-code", "--copy-to"]),
         ("chatstream config set key_v", ["key_variable"]),
@@ -115,6 +116,8 @@ def test_profiles_and_strategies_are_those_of_the_file() -> None:
         "chatstream replay jou",
         "chatstream bench --baseline b",
         "chatstream bench --csv=r",
+        "chatstream compose --outline pl",
+        "chatstream compose --out d",
     ],
 )
 def test_where_a_file_is_wanted_the_shell_completes_it(line: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.resolve import resolve
-from chatstream.engine.whom import check, whom
+from chatstream.engine.whom import check, local_server, whom
 from chatstream.errors import ChatstreamError
 from tests.support.client import run_here
 from tests.support.loopback import Reply, Script
@@ -148,3 +148,19 @@ def test_what_nobody_can_be_asked_with_is_found_without_asking(flags: dict[str, 
     with pytest.raises(ChatstreamError):
         check(resolve(flags).settings)
     check(resolve({"model": "m", "base_url": NOBODY}).settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "server"),
+    [
+        ({"provider": "ollama", "base_url": "http://me:key@host:1"}, "http://***@host:1"),
+        ({"model": "a@llamacpp"}, "http://127.0.0.1:8080/v1"),
+        ({"provider": "openai"}, None),
+        ({"base_url": "http://localhost:8000"}, None),
+        ({}, None),
+    ],
+)
+def test_a_server_that_may_answer_one_at_a_time_is_known_by_its_address(
+    given: dict[str, str], server: str | None
+) -> None:
+    assert local_server(resolve(given).settings) == server

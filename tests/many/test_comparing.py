@@ -166,6 +166,7 @@ def test_without_a_journal_nothing_can_be_picked() -> None:
         (["-m", "a", "-m", "b", "--diff", "--json"], "--diff and --json exclude each other"),
         (["-m", "a", "-m", "b", "--pick"], "--pick can ask for the answer only on a terminal"),
         (["-m", "a", "-m", "b", "--pick", "3"], "--pick 3: there are only 2 answers"),
+        (["-m", "a", "-m", "b", "--judge", "c@nowhere"], "unknown provider or profile 'nowhere'"),
         (["-m", "a", "-m", "b@nowhere"], "unknown provider or profile 'nowhere'"),
         ([word for it in "abcdefghij" for word in ("-m", it)], "10 answers are too many"),
         (["-n", "0", "-m", "a"], "--times takes"),

@@ -250,6 +250,13 @@ def test_without_a_name_and_a_strategy_nothing_is_asked() -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["two words", " ", "no\udcffutf"])
+def test_what_cannot_be_a_model_is_refused(name: str) -> None:
+    done = run_here(["ask", f"--quick={name}", "hi"])
+    assert (done.status, done.stdout) == (2, b"")
+    assert "is not the name of a model" in done.stderr
+
+
 def test_only_the_detailed_answer_is_copied(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     with Models(**in_turn("short", "long")) as server:

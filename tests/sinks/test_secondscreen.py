@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
+from rich.console import Console
+
 from chatstream.sinks.lines import line_of
 from chatstream.sinks.secondscreen import Cell, Row, SecondScreen
 from tests.support.screen import Screen, console_on
@@ -68,6 +72,27 @@ def test_another_size_draws_all_of_it_again() -> None:
     before = len(screen.file.getvalue())
     second.paint(frame("one|two"), (21, 5))
     assert "one" in screen.file.getvalue()[before:]
+
+
+def test_a_terminal_without_the_characters_gets_others() -> None:
+    class Ascii(io.StringIO):
+        encoding = "ascii"
+
+    screen, written = Screen(*SIZE), Ascii()
+    second = SecondScreen(Console(file=written, force_terminal=True, color_system=None))
+    for text in ("one|two", "✓ café|…"):
+        second.paint(frame(text), SIZE)
+    assert written.getvalue().isascii()
+    screen.file.write(written.getvalue())
+    assert screen.visible()[0] == "+ caf?   | ..."
+
+
+def test_lines_wrap_again_after_each_frame() -> None:
+    screen, second = made()
+    for text in ("one|two", "one|three"):
+        second.paint(frame(text), SIZE)
+        written = screen.file.getvalue()
+        assert written.rindex("\x1b[?7l") < written.rindex("\x1b[?7h")
 
 
 def test_it_is_left_once_in_either_way() -> None:

@@ -419,6 +419,8 @@ def test_the_choice_outlives_the_database_and_the_journals_of_the_others(tmp_pat
     for _ in range(2):  # the second time it is made again
         with History(tmp_path) as history:
             history.sync()
+            heads = [history.tree(history.run(run_id(number))).head for number in (1, 2, 3)]
+        assert heads == [run_id(number) for number in (1, 2, 3)]  # each tree has its own
         assert Conversations(tmp_path).newest() == run_id(1)
         for file in tmp_path.glob("history.db*"):
             file.unlink()

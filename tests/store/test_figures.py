@@ -1,4 +1,4 @@
-"""The figures of runs: read from their journals once, and told of all of them from then on."""
+"""The figures of runs: read from their journals once, and known for all of them afterwards."""
 
 from __future__ import annotations
 

@@ -110,11 +110,15 @@ class Pane:
 
     def press(self, key: str, words: str, times: int = 1) -> None:
         """Press a key that counts only after a moment without keys, until these words are there."""
+        self.press_until(key, lambda: self._shows(words, times))
+
+    def press_until(self, key: str, holds: Callable[[], bool]) -> None:
+        """Press a key that counts only at a moment which the pane does not show, until `holds`."""
         for _ in range(PRESSES):
             self.send(key)
             deadline = time.monotonic() + PRESS_SECONDS
             while time.monotonic() < deadline:
-                if self._shows(words, times):
+                if holds():
                     return
                 time.sleep(0.02)
         raise AssertionError(f"{key} was never heard; the pane:\n{self.text()}")

@@ -15,7 +15,10 @@ QUOTES = str.maketrans({"\u201c": '"', "\u201d": '"', "\u2018": "'", "\u2019": "
 
 
 class Questions:
-    """An analyzer: made for each answer, and fed its text in pieces of any length."""
+    """An analyzer: made for each answer, and fed its text in pieces of any length.
+
+    It is copied (`copy.deepcopy`) wherever a response is whole.
+    """
 
     def __init__(self) -> None:
         self._count = 0
