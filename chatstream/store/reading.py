@@ -366,7 +366,8 @@ def find(folder: Path, run: str) -> Path:
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(
-        f"there is no run {excerpt(run, _QUOTED_CHARACTERS)!r}", hint="`chatstream history` lists them"
+        f"there is no run {excerpt(run, _QUOTED_CHARACTERS)!r}",
+        hint="`chatstream history` lists them",
     )
 
 
