@@ -239,6 +239,24 @@ def test_after_a_429_nobody_asks_before_the_time_that_the_server_names(make: Mak
     assert {it.attempts for it in found} == {1}
 
 
+def test_a_parameter_that_the_server_refuses_costs_one_request_of_all(
+    make: Make,
+) -> None:
+    asked, message = prompts(), "Unrecognized request argument: stream_options"
+
+    class Old(Answering):
+        def take(self, request: Request) -> Reply:
+            reply = super().take(request)
+            if "stream_options" in request.json:
+                return Reply.json({"error": {"message": message}}, 400)
+            return reply
+
+    with Old() as server:
+        found = results(make(server, most=4), asked)
+        assert server.asked.total() == MANY + 1
+    assert [it.content for it in found] == [answer_to(it) for it in asked]
+
+
 def test_fail_fast_asks_nothing_more(make: Make) -> None:
     asked = prompts()
     bad = Reply.json({"error": {"message": "too odd"}}, 400)
