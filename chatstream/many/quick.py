@@ -33,7 +33,7 @@ from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
 from chatstream.engine.services import at_model, candidates, labels
 from chatstream.errors import Cancelled, UsageError
-from chatstream.events import Approval, Content, Done, Error, Event, Terminal, Warn
+from chatstream.events import Approval, Content, Done, Error, Event, Metadata, Terminal, Warn
 from chatstream.flow import Arrival, close
 from chatstream.merge import merge
 from chatstream.sinks import sink_class
@@ -171,7 +171,7 @@ class Both:
                 if arrival.stream == QUICK:
                     sink.write(self._told(arrival))
                     continue
-                if any(not isinstance(it, Content) for it in arrival.events):
+                if any(not isinstance(it, Content | Metadata) for it in arrival.events):
                     line.close()  # a note may follow
                 yield arrival
 
@@ -229,20 +229,22 @@ class Both:
 
 
 class _Line:
-    """Standard error, and whether the last line there has its end."""
+    """Standard error, for a text whose line a note may end."""
 
     def __init__(self) -> None:
-        self._is_open = False
+        self._is_open = self._was_ended = False
 
     def write(self, data: bytes) -> None:
-        """Write it."""
-        standard_error().write(data)
-        self._is_open = not data.endswith(b"\n")
+        """Write some of the text."""
+        if not (self._was_ended and data == b"\n"):  # that end is there
+            standard_error().write(data)
+        self._is_open, self._was_ended = not data.endswith(b"\n"), False
 
     def close(self) -> None:
         """End the line."""
         if self._is_open:
             self.write(b"\n")
+            self._was_ended = True
 
 
 _SHOWN = Content | Approval
