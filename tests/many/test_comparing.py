@@ -15,7 +15,7 @@ from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals, read
 from tests.support.bymodel import ByModel, compare_line
-from tests.support.chats import holds, says
+from tests.support.chats import are_written, holds, says
 from tests.support.client import COMMAND, LIMIT, Running, run, run_here
 from tests.support.loopback import Reply
 from tests.support.waiting import until_true
@@ -230,8 +230,7 @@ def test_ctrl_c_stops_all_and_keeps_what_has_come() -> None:
         ByModel(a=holds("The sky "), b=holds("It is ")) as server,
         Running([*compare_line(server, "a", "b"), "--json"]) as client,
     ):
-        client.read_until(b'"stream":"a"')
-        until_true(lambda: answers() == {"a": "The sky ", "b": "It is "})
+        until_true(lambda: are_written("The sky ", "It is "))
         client.process.send_signal(signal.SIGINT)
         done = client.finish()
     assert done.status == 130
