@@ -44,7 +44,7 @@ def compose(
             "--sections",
             parser=whole(1, MOST_SECTIONS),
             metavar="N",
-            show_default="as the model likes",
+            show_default="the model decides",
             help="Have the model make an outline of N sections.",
         ),
     ] = None,
@@ -80,7 +80,7 @@ def compose(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Start over, even if some of it has been written.")
+        bool, typer.Option("--again", help="Start over and write every section again.")
     ] = False,
     as_json: Json = False,
     plain: Plain = False,
@@ -90,9 +90,9 @@ def compose(
 ) -> int:
     """Write a document section by section, several sections at once.
 
-    The sections appear in their order. If some could not be written, the same command writes
-    only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration, 3 refused,
-    4 timeout or stall, 5 cut off, 130 Ctrl+C.
+    The sections appear in document order. If some of them fail, run the same command again: it
+    writes only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration,
+    3 refused, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)
