@@ -123,7 +123,7 @@ def results(
     """The answers to these prompts, as `chatstream.batch` says."""
     given, tools = parted(checked(options))
     if tools.tools or tools.approve or tools.execute or given.get("tools"):
-        raise UsageError("a batch calls no tools", hint="leave tools, approve and execute out")
+        raise UsageError("a batch cannot call tools", hint="leave out tools, approve and execute")
     token = token or CancelToken()
     resolved = resolved_at(START, given)
     gates, pool = _gates(resolved, rpm, tpm)

@@ -198,7 +198,7 @@ class _After:
         judge = one_line(labelled([str(self._wish.judge)])[0])
         judged = [it for it in self._answers if it.has_text]
         if len(judged) < 2:
-            exits.note("there are not two answers to judge")
+            exits.note("--judge needs at least two answers with text")
             return 1
         order = [*range(len(judged))]
         random.shuffle(order)
@@ -213,7 +213,10 @@ class _After:
         if look.as_json:
             arrivals = merge({VERDICT: arrivals})
         else:
-            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n")
+            self._section(
+                f"## Verdict of {judge}",
+                "One model's opinion. It saw the answers in random order.\n",
+            )
             put(b"\n")
         status = present(
             arrivals,

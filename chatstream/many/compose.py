@@ -299,7 +299,7 @@ class Composition:
         return Error(code, words, False, True, hint=hint)
 
 
-_UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)
+_UNUSABLE = Error("invalid_answer", "the model wrote one without sections", False, True)
 _EMPTY = Error("empty", NO_TEXT, False, False)
 
 

@@ -189,7 +189,7 @@ class Gate:
         with self._moved:
             entry.accepted = self._accepted = True
             if used_up is not None:
-                self._close_for(used_up, "the limit of the server is used up")
+                self._close_for(used_up, "the server's limit is used up")
             self._moved.notify_all()
 
     def _leave(self, entry: _Entry, failure: ChatstreamError | None) -> None:
@@ -235,7 +235,7 @@ class Gate:
 
     def _close_for(self, seconds: float, message: str) -> None:
         if seconds > MAX_WAIT_SECONDS:
-            hint = f"the server asks to wait {in_words(seconds)}"
+            hint = f"the server asks for a wait of {in_words(seconds)}"
             self._refuse(RateLimited(message, hint=hint, retry_after=seconds))
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 

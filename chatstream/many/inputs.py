@@ -152,7 +152,7 @@ def _csv_lines(
             _check(template, columns, name)
         elif len(it[1]) != len(columns):
             cells, heads = counted(len(it[1]), "cell"), counted(len(columns), "column")
-            yield Line(it[0], wrong=f"it has {cells}, but there are {heads}")
+            yield Line(it[0], wrong=f"it has {cells}, but the header has {heads}")
         else:
             row = dict(zip(columns, it[1], strict=True))
             yield _prompt(it[0], _filled(template or "", row))
@@ -198,7 +198,7 @@ def _check(template: str | None, columns: list[str], name: str) -> None:
     named = ", ".join(columns)
     if template is None:
         raise UsageError(
-            f"{name} is CSV: a template has to say what to ask",
+            f"{name} is CSV, so it needs a --template",
             hint=f'for example --template "… {{{columns[0]}}} …"; columns: {named}',
         )
     for hole in _HOLE.finditer(template):

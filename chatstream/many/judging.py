@@ -16,7 +16,7 @@ CRITERIA = (
     "correctness: is what it says true?",
     "completeness: does it answer all of the question?",
     "clarity: is it easy to follow?",
-    "concision: is it free of what nobody asked for?",
+    "concision: is it free of anything that was not asked for?",
 )
 
 _BEST = re.compile(r"^\W*best\W*:\W*(?:answer\W*)?([A-Z])\b", re.IGNORECASE | re.MULTILINE)

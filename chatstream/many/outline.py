@@ -110,7 +110,7 @@ def request(topic: str, outline: Outline, number: int) -> str:
         f"Topic: {topic}\n\nOutline:\n{plan}\n\n"
         f"Write only section {number}, “{section.heading}”, in about {section.words} words, in the "
         f"language of the topic.\n{notes}\n"
-        "Begin with its text: its heading is already there. Do not repeat what belongs to other "
+        "Begin with the text: the heading is already there. Do not repeat what belongs to other "
         "sections. Use Markdown, with no headings above the third level."
     )
 

@@ -90,11 +90,11 @@ class Reporter:
         batch, tally = self._batch, self._batch.tally
         parts = [f"{tally.answered:,} answered"]
         if tally.found:
-            parts.append(f"{tally.found:,} of them before")
+            parts.append(f"{tally.found:,} of them in an earlier run")
         if failed:
             parts.append(f"{failed:,} failed")
         if before:
-            parts.append(f"{before:,} were there already")
+            parts.append(f"{before:,} already in the output")
         parts += self._figures(tally.answered)
         exits.note(f"batch: {', '.join(parts)} in {in_words(self._meter.elapsed)}")
         if token.cancelled or batch.stopped is not None:
@@ -102,7 +102,7 @@ class Reporter:
                 why = batch.stopped
                 hint = f"; {why.hint}" if why.hint else ""
                 exits.note(f"error: stopped: {why.message}{hint}")
-            exits.note(f"{_AGAIN}" if out is not None else "nothing more was asked")
+            exits.note(f"{_AGAIN}" if out is not None else "the other prompts were not asked")
         elif failed and out is not None:
             exits.note(f"--retry-failed asks the {counted(failed, 'failed line')} again")
 
@@ -116,7 +116,7 @@ class Reporter:
         where = "" if message.startswith("line ") else f"{result.id}: "
         exits.note(f"failed: {where}{message}")
         if self._told == MOST_TOLD:
-            exits.note("failed: further failures are only in the output")
+            exits.note("failed: see the output for the other failures")
 
     def _words(self, done: int) -> str:
         running, writing = self._batch.under_way
@@ -125,7 +125,7 @@ class Reporter:
         if self._batch.tally.failed:
             parts.append(f"{self._batch.tally.failed:,} failed")
         if wait := self._gates.wait():
-            parts.append(f"the server asks to wait {in_words(wait)}")
+            parts.append(f"the server asks for a wait of {in_words(wait)}")
         elif writing and running > writing:
             parts.append(f"{running - writing} {self._waits}")
         return " · ".join(parts)

@@ -130,7 +130,7 @@ def _asked(line: Line) -> _Asked:
         raise UsageError(f"it has {what}", hint=f"a line is {_FORMATS}")
     if "prompt" in value:
         if not isinstance(value["prompt"], str):
-            raise UsageError("its prompt is not a text")
+            raise UsageError("its prompt is not text")
         return _Asked(messages_of(value["prompt"]), checked(settings))
     return _Asked(_messages(value["messages"]), checked(settings))
 
@@ -158,7 +158,7 @@ def _of_body(body: Any, where: str) -> _Asked:
     if not isinstance(body, dict):
         raise UsageError(f"its {where} is not a JSON object")
     if body.get("tools") or body.get("functions"):
-        raise UsageError("it has tools", hint="a batch calls no tools")
+        raise UsageError("it has tools", hint="a batch cannot call tools")
     fields = {_NAMES.get(name, name): it for name, it in body.items() if it is not None}
     if isinstance(system := fields.get("system"), list):
         fields["system"] = "".join(_text(it) for it in system)
@@ -207,4 +207,4 @@ def _part(given: Any, where: str) -> Any:
 def _text(part: Any) -> str:
     if isinstance(part, Mapping) and isinstance(text := part.get("text"), str):
         return text
-    raise UsageError("its system prompt is not a text")
+    raise UsageError("its system prompt is not text")

@@ -54,7 +54,8 @@ class Composed:
         try:
             if not self._lock.take(alone=True):
                 raise UsageError(
-                    "this document is being written by another process", hint="wait for its end"
+                    "this document is being written by another process",
+                    hint="wait until it has finished",
                 )
             self._read()
         except BaseException:
