@@ -26,14 +26,18 @@ QUEUE_EVENTS = 1024
 """Events of a queue: ten seconds of a quick model, 170 KB."""
 
 
-def merge(sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS) -> Iterator[Arrival]:
+def merge(
+    sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS, *, rest: float = 0.0
+) -> Iterator[Arrival]:
     """What comes from all these sources, each with its label. `limit`, at least 1, is per source.
+
+    With a `rest`, what comes within so many seconds is taken together.
 
     When every source has ended, raises what one of them raised; of several failures the first in
     the order of the labels, with a note of each other one.
     """
     assert limit > 0
-    consumer = Consumer()
+    consumer = Consumer(rest)
     return consumer.take(
         [
             ReadAhead(labelled(label, arrivals), consumer, most_events=limit, name=label)

@@ -11,7 +11,10 @@
    slow source does not hold up the others.
 4. Arrivals of one label that wait in a queue join, up to such a sixteenth. A heartbeat counts
    nothing, and always joins the arrivals around it.
-5. When the consumer is closed, each source is closed by the thread that runs it, and the consumer
+5. A consumer that draws needs no wake-up for each token: with a `rest` it leaves empty queues alone
+   for so long before it looks again, and what comes meanwhile waits together. What comes later
+   than that wakes it at once.
+6. When the consumer is closed, each source is closed by the thread that runs it, and the consumer
    waits for that: for a moment, as something comes from a source every 0.1 s at least.
 
 No two threads wait for each other: the consumer waits only while every queue is empty, a reader
@@ -22,8 +25,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chatstream.events import (
     Content,
@@ -90,9 +94,14 @@ class Parcel(Arrival):
 
 
 class Consumer:
-    """The thread that takes what readers have read. All of them share its lock."""
+    """The thread that takes what readers have read. All of them share its lock.
 
-    def __init__(self) -> None:
+    `rest`: seconds in which empty queues are left alone.
+    """
+
+    def __init__(self, rest: float = 0.0, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._rest = rest
+        self._sleep = sleep
         self.lock = threading.Lock()
         self.ready = threading.Condition(self.lock)  # something to take, or the end of a source
 
@@ -108,6 +117,8 @@ class Consumer:
                 reader.start()
             while (parcel := self._next(turns)) is not None:
                 yield parcel
+                if self._rest and not any(reader.waits for reader in readers):
+                    self._sleep(self._rest)
         finally:
             with self.lock:
                 for reader in readers:
@@ -259,6 +270,13 @@ class ReadAhead:
         self._pressure.pauses += 1
         while not self._stopped and not self._is_low():
             self._room.wait()
+
+    # The consumer's thread.
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything waits to be taken. Without the lock: more may come at any time."""
+        return bool(self._queue)
 
     # The consumer's thread, under the lock.
 

@@ -91,6 +91,34 @@ def test_a_source_that_has_filled_its_queue_does_not_starve_another() -> None:
     assert soon.index(Usage()) <= 2 * MOST // PARTS
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_comes_during_a_rest_is_taken_together(others: int) -> None:
+    """A source that has ended changes nothing."""
+    rested, has_come = threading.Event(), threading.Event()
+    rests = []
+
+    def steps() -> Iterator[Arrival]:
+        yield Arrival([Content("a")])
+        until(rested)
+        yield Arrival([Content("b")])
+        yield Arrival([Content("c")])
+        has_come.set()
+
+    def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        rested.set()
+        until(has_come)
+
+    consumer = Consumer(0.5, sleep)
+    ended: list[Iterator[Arrival]] = [iter(())] * others
+    readers = [ReadAhead(it, consumer, most_events=MOST) for it in [*ended, steps()]]
+    assert [it.events for it in consumer.take(readers)] == [
+        [Content("a")],
+        [Content("b"), Content("c")],
+    ]
+    assert set(rests) == {0.5}
+
+
 def test_a_source_that_is_silent_does_not_hold_up_another() -> None:
     is_over = threading.Event()
     silent: list[Step] = [lambda: until(is_over), Usage()]

@@ -11,6 +11,7 @@ from chatstream.cli.numbers import whole
 from chatstream.cli.options import (
     LOOK,
     Debug,
+    Encoding,
     File,
     Json,
     Log,
@@ -23,7 +24,7 @@ from chatstream.many import composing
 from chatstream.many.outline import MOST_SECTIONS
 
 _SERVER = ("provider", "model", "base_url", "profile", "strategy", "fallback", "headers", "system")
-_REQUEST = ("temperature", "max_tokens", "effort", "options", "timeout")
+_REQUEST = ("temperature", "max_tokens", "max_cost", "effort", "options", "timeout")
 _FAILURES = ("retries", "connect_timeout", "first_token_timeout", "idle_timeout", "journal")
 _OUTPUT = tuple(name for name in LOOK if name != "reasoning")  # no section shows any
 
@@ -57,6 +58,7 @@ def compose(
         ),
     ] = None,
     file: File = None,
+    encoding: Encoding = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -27,6 +27,7 @@ from chatstream.stages.pace import pace
 from chatstream.store.place import NoHome, runs_folder
 from chatstream.store.reading import Damaged, Reader, find
 from chatstream.text import STANDARD_INPUT
+from chatstream.wording import excerpt
 
 Source = str | Path | bytes | Iterable[bytes]
 
@@ -166,4 +167,4 @@ def _open(source: str) -> int:
             message = f"there is no file {source!r}, and {error.message}"
             raise UsageError(message, hint=error.hint) from error
     except OSError as error:
-        raise UsageError(f"{source} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{excerpt(str(source))} cannot be read: {error.strerror}") from error

@@ -153,13 +153,13 @@ class Comparison:
         statuses = {it.status for it in self.answers}
         return statuses.pop() if len(statuses) == 1 else 1
 
-    def arrivals(self) -> Iterator[Arrival]:
-        """What all runs bring, each arrival with its label."""
+    def arrivals(self, rest: float = 0.0) -> Iterator[Arrival]:
+        """What all runs bring, each arrival with its label. `rest` is that of `merge`."""
         sources = {it.label: it.run.arrivals for it in self.answers}
         for label, stage in zip(sources, self._watching, strict=False):
             sources[label] = pipe(sources[label], stage)
         known = {it.label: it for it in self.answers}
-        arrivals = merge(sources)
+        arrivals = merge(sources, rest=rest)
         try:
             for arrival in arrivals:
                 if arrival.stream is not None:
@@ -225,13 +225,12 @@ def contenders(
     ]
 
 
-def check_count(number: int) -> None:
-    """Raises `UsageError` if so many answers cannot be compared."""
+def check_count(
+    number: int, hint: str = "name two models, -m A -m B, or ask one several times: -m A -n 3"
+) -> None:
+    """Raises `UsageError` if so many answers cannot be compared; `hint` says what to do."""
     if number < 2:
-        raise UsageError(
-            "there is nothing to compare: at least two answers are needed",
-            hint="name two models, -m A -m B, or ask one several times: -m A -n 3",
-        )
+        raise UsageError("there is nothing to compare: at least two answers are needed", hint=hint)
     if number > MOST:
         raise UsageError(f"{number} answers are too many: at most {MOST} are compared at once")
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from chatstream.terminal.beside import Beside
 
 
+REST_SECONDS = 1 / 60
+"""What comes within this time is drawn together: a quarter of the time between two frames."""
+
+
 class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How the answers are shown. `layout` None fits the terminal."""
 
@@ -69,9 +73,10 @@ def show_all(
     def status() -> int:
         return token.reason.exit_status if token.reason is not None else comparison.status
 
-    arrivals = comparison.arrivals()
     if look.is_screen(settings):
+        arrivals = comparison.arrivals(REST_SECONDS)
         return _on_screen(comparison, arrivals, servers, settings, token, look, beside)
+    arrivals = comparison.arrivals()
     sink: Sink
     if look.as_json:
         sink = choose_sink(settings, as_json=True, plain=False)

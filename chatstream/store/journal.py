@@ -34,7 +34,7 @@ from chatstream.messages import Effort, Message, ToolDefinition, encode
 log = logging.getLogger(__name__)
 
 SUFFIX = ".jsonl"
-_ID = re.compile(r"[\w-]+", re.ASCII)
+_ID = re.compile(r"[\w-]{1,200}", re.ASCII)  # no longer: file systems allow 255 bytes
 _CRC = b',"crc":%d}\n'
 _ELSEWHERE = "set XDG_STATE_HOME, or use --no-journal"
 

@@ -54,6 +54,7 @@ from chatstream.store.journal import (
 )
 from chatstream.transcript import Answerer, Transcript
 from chatstream.wire.lines import LineSplitter
+from chatstream.wording import excerpt
 
 SLICE = 64 * 1024
 """Bytes of one read."""
@@ -61,6 +62,7 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
+_QUOTED_CHARACTERS = 40  # of what is no run
 _OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
@@ -363,7 +365,10 @@ def find(folder: Path, run: str) -> Path:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
-    raise UsageError(f"there is no run {run!r}", hint="`chatstream history` lists them")
+    raise UsageError(
+        f"there is no run {excerpt(run, _QUOTED_CHARACTERS)!r}",
+        hint="`chatstream history` lists them",
+    )
 
 
 def opening(path: Path) -> Metadata | None:

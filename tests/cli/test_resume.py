@@ -145,6 +145,7 @@ def test_what_cannot_be_gone_on_with_is_one_clear_line() -> None:
         "20260101-00000": (2, "matches 6 runs"),
         "2025": (2, "there is no run"),
         "../../etc/passwd": (2, "there is no run"),
+        "9" * 400: (2, "there is no run"),
     }
     with running(folder, run_id(7), "text"):
         for name, (status, said) in {**expected, run_id(7): (2, "has not ended yet")}.items():

@@ -432,6 +432,12 @@ def test_a_beginning_of_none_or_many_is_a_mistake(run: str, message: str, tmp_pa
         find(tmp_path, run)
 
 
+def test_an_endless_id_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"^there is no run '9+…'$"):
+        find(tmp_path, "9" * 5000)
+
+
 def test_a_newer_version_is_told_before_anything_else_of_it_is_looked_at(data: bytes) -> None:
     newer = data.replace(b'"version":1', b'"version":2')
     assert newer != data
