@@ -1,7 +1,7 @@
-"""How far a batch is, on standard error: a bar on a terminal, else a line now and then.
+"""The progress of a batch, on standard error: a bar on a terminal, otherwise a line now and then.
 
-The words: how many of how many, answers and tokens a second, dollars, failures, how many wait at
-the server (a local one works on few at once), and how long a limit of the server holds all up.
+It shows the prompts done and their total, answers and tokens per second, dollars, failures, how
+many requests wait at the server (a local one answers few at once), and how long a limit lasts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from chatstream.wording import bounded, counted, in_words
 
 DRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0
-"""Between two drawings of the bar, and between two lines where there is none."""
+"""Between two drawings of the bar, and between two lines without a bar."""
 
 MOST_TOLD = 5
-"""Failures that are told one by one."""
+"""Failures that are shown one by one."""
 
 _AGAIN = "run it again to continue"
 

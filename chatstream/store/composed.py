@@ -35,7 +35,7 @@ _line = msgspec.json.Decoder(_Line)
 
 
 class Composed:
-    """What is known of one document. `key` tells it from all others.
+    """The records of one document, which `key` identifies.
 
     `begin` may be called from any thread. Raises `UsageError` if another process writes the
     document, `JournalError` if the file cannot be used.
