@@ -138,6 +138,7 @@ FAILING: dict[str, Callable[[], Stage]] = {
     "no event": lambda: gives(Content("x"), "text"),
     "no arrival's events": lambda: gives_no_events,
     "no text": lambda: gives(Content(5)),  # type: ignore[arg-type]
+    "no Unicode": lambda: gives(Content("\udc80")),
     "no time": lambda: gives(Content("x", t="now")),  # type: ignore[arg-type]
     "no message": lambda: gives(Warn("plugin", None)),  # type: ignore[arg-type]
     "an end": lambda: gives(Error("filter", "no", True, True)),
