@@ -1,10 +1,10 @@
 """`chatstream compare`, from its arguments to its exit status.
 
-1. The answers come first, then what differs, then the verdict, then the table. In a pipe all of
-   that is one Markdown document on standard output; with `--json` there are only the events.
+1. The answers come first, then their differences, the verdict, and the table. In a pipe, all of
+   this is one Markdown document on standard output; with `--json`, there are only the events.
 2. The conversation continues from the first whole answer, or from the one that is picked. That is
    stored as soon as the answers are there, and again when one is picked.
-3. The exit status is that of the answers; where they are whole, that of the verdict.
+3. The exit status is that of the answers, or that of the verdict if all answers are whole.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class _After:
         judge = one_line(labelled([str(self._wish.judge)])[0])
         judged = [it for it in self._answers if it.has_text]
         if len(judged) < 2:
-            exits.note("there are not two answers to judge")
+            exits.note("--judge needs at least two answers with text")
             return 1
         order = [*range(len(judged))]
         random.shuffle(order)
@@ -217,7 +217,10 @@ class _After:
         if look.as_json:
             arrivals = merge({VERDICT: arrivals})
         else:
-            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n")
+            self._section(
+                f"## Verdict of {judge}",
+                "One model's opinion. It saw the answers in random order.\n",
+            )
             put(b"\n")
         status = present(
             arrivals,

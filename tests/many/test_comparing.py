@@ -208,7 +208,7 @@ def test_a_judge_sees_the_answers_and_gives_a_verdict() -> None:
     assert done.status == 0
     assert all(it in asked for it in ("why?", "Blue.", "Red."))
     text = done.stdout.decode()
-    assert "\n## Verdict of j\n\nA model's opinion" in text
+    assert "\n## Verdict of j\n\nOne model's opinion" in text
     assert "Best: A\n\nA is " in text
     best = "1 a" if asked.index("Blue.") < asked.index("Red.") else "2 b"
     assert f"A is {best} · " in text
