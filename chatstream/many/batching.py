@@ -1,11 +1,11 @@
 """`chatstream batch`, from its arguments to its exit status; and `chatstream.batch`.
 
-1. With an output file the batch can be run again: what has a line is not asked. Standard output
-   gets the lines of everything, and nothing is remembered.
-2. How far it is stands on standard error: a bar on a terminal, else a line now and then. Every
-   failure is a line of the output; the first few are told, too.
-3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, else that of what
-   stopped it; 130 Ctrl+C.
+1. With an output file, the batch can be run again: prompts that have a line there are not sent.
+   Standard output gets a line for every prompt, and nothing is remembered.
+2. Progress goes to standard error: a bar on a terminal, otherwise a line now and then. Every
+   failure has a line in the output; the first few are also shown on standard error.
+3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, 130 Ctrl+C;
+   otherwise the status of the failure that stopped the batch.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from chatstream.many.gate import Gates
 from chatstream.many.reporting import Reporter
 from chatstream.many.requests import Request, requests_of
 from chatstream.sinks.output import put
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import find, read
 from chatstream.terminal import exits
 from chatstream.terminal.present import tidy
 
@@ -77,8 +79,9 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             begun = stack.enter_context(contextlib.closing(Begun(output)))
         gates, pool = _gates(resolved, wanted.rpm, wanted.tpm)
         stack.callback(pool.close)
+        asker = Asker(resolved, pool)
         batch = Batch(
-            Asker(resolved, pool),
+            asker,
             gates,
             token,
             most=wanted.jobs,
@@ -87,7 +90,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             keeps=resolved.settings.journal,
             begun=begun,
         )
-        plan = _Plan(requests_of(lines), output, retry_failed=wanted.retry_failed)
+        plan = _Plan(requests_of(lines), output, asker, retry_failed=wanted.retry_failed)
         waits = "queued" if is_local(resolved.settings) else "waiting"
         quiet = resolved.settings.accessible
         reporter = Reporter(batch, gates, total, waits=waits, quiet=quiet)
@@ -108,6 +111,10 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
+        if plan.differs is not None:
+            exits.warn(
+                [f"{wanted.out} has answers {_OTHER.format(plan.differs.replace('_', '-'))}"]
+            )
     if not token.cancelled:
         tidy(resolved.settings)
     return _status(batch, failed, token)
@@ -126,7 +133,7 @@ def results(
     """The answers to these prompts, as `chatstream.batch` says."""
     given, tools = parted(checked(options))
     if tools.tools or tools.approve or tools.execute or given.get("tools"):
-        raise UsageError("a batch calls no tools", hint="leave tools, approve and execute out")
+        raise UsageError("a batch cannot call tools", hint="leave out tools, approve and execute")
     token = token or CancelToken()
     resolved = resolved_at(START, given)
     gates, pool = _gates(resolved, rpm, tpm)
@@ -147,17 +154,30 @@ def results(
         raise error
 
 
+_OTHER = "asked with another --{}; they are kept, and for new ones --out has to name another file"
+
+
 class _Plan:
-    """The requests that have to be asked. `keys` are those of all requests, in their order."""
+    """The requests that have to be asked. `keys` are those of all requests, in their order.
+
+    `differs` is an option that is another one than for the first answer that was there.
+    """
 
     def __init__(
-        self, requests: Iterator[Request | None], output: Output | None, *, retry_failed: bool
+        self,
+        requests: Iterator[Request | None],
+        output: Output | None,
+        asker: Asker,
+        *,
+        retry_failed: bool,
     ) -> None:
         self.keys: list[str] = []
         self.before = 0  # had their lines
         self.failed_before = 0  # of these, and are not asked again
+        self.differs: str | None = None
         self._requests = requests
         self._output = output
+        self._asker = asker
         self._retry_failed = retry_failed
 
     def __iter__(self) -> Iterator[Request | None]:
@@ -170,8 +190,17 @@ class _Plan:
             if place is None or (place.failed and self._retry_failed):
                 yield request
             else:
+                if not self.before:
+                    self._compare(request, self._output)
                 self.before += 1
                 self.failed_before += place.failed
+
+    def _compare(self, request: Request, output: Output) -> None:
+        with contextlib.suppress(ChatstreamError):  # its journal has expired
+            if request.wrong is None and (run := output.run_of(request.key)) is not None:
+                record = read(find(runs_folder(), run))
+                if record.asked is not None:
+                    self.differs = self._asker.differs(request, record.asked)
 
 
 def _requests(prompts: Iterable[Prompt]) -> Iterator[Request]:

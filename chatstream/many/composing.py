@@ -178,7 +178,7 @@ def _show(
     if not composition.is_whole:
         return status
     if not composition.asked:
-        exits.note("everything had been written before; --again starts over")
+        exits.note("the document was already complete; --again starts over")
     return status if out is None else _save(out, written.text)
 
 

@@ -104,7 +104,7 @@ def test_a_second_run_prints_the_document_and_asks_nothing(plan: str) -> None:
         second = compose(server, "--outline", plan)
         assert server.asked == []
         assert (second.status, second.stdout) == (0, first.stdout)
-        assert "everything had been written before; --again starts over" in second.stderr
+        assert "the document was already complete; --again starts over" in second.stderr
         assert compose(server, "--outline", plan, "--again").stdout == first.stdout
         assert sorted(server.asked) == [1, 2, 3]
 
