@@ -58,7 +58,7 @@ class Finish(Event):
 
 
 class Logprobs(Event):
-    """Signal: the natural logarithms of the probabilities of so many tokens, summed."""
+    """Signal: the sum of the natural logarithms of the probabilities of `tokens` tokens."""
 
     total: float
     tokens: int

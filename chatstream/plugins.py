@@ -2,9 +2,9 @@
 
     chatstream.providers chatstream.tools chatstream.analyzers chatstream.stages chatstream.sinks
 
-1. Packages are looked up when one is asked for and not before: the look-up takes 20 ms. The code of
-   a package is imported when something of it is used.
-2. Whatever that code raises is a `PluginError` with one line, which names it and its package.
+1. Packages are looked up only when one is needed: the look-up takes 20 ms. The code of a package is
+   imported when it is used.
+2. An exception of that code becomes a `PluginError`: one line with the names of plugin and package.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STAGES = "chatstream.stages"
 SINKS = "chatstream.sinks"
 
 FAILURES = (Exception, SystemExit)
-"""What the code of a package may raise without ending anything but itself."""
+"""Exceptions of a plugin that end only the plugin."""
 
 _KINDS = {ANALYZERS: "analyzer", STAGES: "filter", SINKS: "renderer"}
 
@@ -35,26 +35,26 @@ class PluginError(UsageError):
 
 
 def points(group: str) -> Sequence[EntryPoint]:
-    """Everything that packages add to this group."""
+    """All entry points of this group."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=group))
 
 
 def find(group: str, name: str) -> EntryPoint:
-    """What a package adds under this name. Raises `UsageError`."""
+    """The entry point with this name. Raises `UsageError`."""
     found = points(group)
     point = next((it for it in found if it.name == name), None)
     if point is None:
         names = [it.name for it in found]
         kind = _KINDS[group]
-        those = f"those that are installed: {', '.join(names)}" if names else "none is installed"
+        those = f"installed: {', '.join(names)}" if names else f"no {kind}s are installed"
         raise UsageError(f"there is no {kind} {name!r}", hint=did_you_mean(name, names, those))
     return point
 
 
 def load(point: EntryPoint) -> Any:
-    """What the entry point stands for. Raises `PluginError`."""
+    """The object of this entry point. Raises `PluginError`."""
     try:
         return point.load()
     except FAILURES as error:
@@ -65,13 +65,13 @@ def load(point: EntryPoint) -> Any:
 
 
 def named(point: EntryPoint) -> str:
-    """What it is, its name and its package: `filter 'upper' of the package 'acme'`."""
+    """How messages call it: `filter 'upper' of the package 'acme'`."""
     package = f" of the package {point.dist.name!r}" if point.dist else ""
     return f"{_KINDS[point.group]} {point.name!r}{package}"
 
 
 def what(error: BaseException) -> str:
-    """An exception of another package, in one line."""
+    """An exception of a plugin, in one line."""
     if isinstance(error, PluginError) and error.__cause__ is not None:
         error = error.__cause__
     words = " ".join(str(error).split())

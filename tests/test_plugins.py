@@ -103,13 +103,13 @@ def test_a_name_that_nobody_has_is_refused_and_the_one_that_was_meant_is_named()
         assert "did you mean" in (caught.value.hint or "")
     with pytest.raises(UsageError) as caught:
         plugins.find(STAGES, "xyzzy")
-    assert caught.value.hint == "those that are installed: upper, broken, absent"
+    assert caught.value.hint == "installed: upper, broken, absent"
 
 
 def test_without_packages_that_is_said() -> None:
     with pytest.raises(UsageError, match="there is no filter 'x'") as caught:
         plugins.find(STAGES, "x")
-    assert caught.value.hint == "none is installed"
+    assert caught.value.hint == "no filters are installed"
 
 
 @pytest.mark.usefixtures("site")

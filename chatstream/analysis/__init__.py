@@ -1,5 +1,5 @@
-"""Figures about a text that is still coming, in constant work for each piece of it. Pure.
+"""Figures about a text that is still arriving, with constant work for each piece. Pure.
 
-Each module takes what another gives: `prose` the text, `words` the prose, and the others the words.
-`text` puts them together. Where a text is cut into pieces makes no difference to any figure.
+`prose` takes the text, `words` the prose, and the other modules the words; `text` combines them. No
+figure depends on where the text is cut into pieces.
 """

@@ -1,12 +1,12 @@
-"""The language of a text and its keywords, from its words one by one.
+"""The language of a text and its keywords, found word by word.
 
-1. The language is the one whose stop words come most often; None while none has come.
-2. A keyword is the word that comes most often, of those with two letters at least and no stop word
-   of that language; of words that come as often, the one that came first. In scripts without
-   spaces it is a pair of characters (`words`).
-3. Memory is bounded. Up to `MAX_WORDS` different words every count is exact. One more, and the half
-   that came least often is forgotten, of words that came as often the newest. So a word that is
-   rare in a large text may be counted too low; none is ever counted too high.
+1. The language is the one whose stop words are the most frequent; None before the first stop word.
+2. Keywords are the most frequent words that have at least two letters and are not stop words of
+   that language. If two are equally frequent, the earlier one comes first. In scripts without
+   spaces, keywords are pairs of characters (`words`).
+3. Memory is bounded. Counts are exact for up to `MAX_WORDS` different words. With one more, the
+   less frequent half is forgotten; of equally frequent words, the newer ones. So the count of a
+   word that is rare in a large text may be too low, but never too high.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The prose of an answer: its text without the blocks of fenced code.
+"""The prose of an answer: its text without fenced code blocks.
 
-What may become a fence is held until the line says, for `MAX_HELD_CHARACTERS` of it at most.
+The beginning of a line that may become a fence is held back, up to `MAX_HELD_CHARACTERS` of it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Whether a text repeats itself, from its words one by one.
+"""Whether a text repeats itself, found word by word.
 
-1. A word is repeated if it and the three before it have come in the same order within the last
+1. A word is repeated if it and the three words before it occurred in the same order within the last
    `WINDOW_WORDS` words.
-2. A loop is the same sequence of words, as long as the window at most, three times or more without
-   anything in between. The one that came most often is told, of those the first.
+2. A loop is a sequence of words, no longer than the window, that occurs at least three times in a
+   row. Only the loop with the most rounds is reported, and the first one if several have as many.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""All figures about one text: feed it the text in any pieces, read the figures at any time.
+"""All figures about one text: feed it in pieces of any size, and read the figures at any time.
 
-1. Code in fences is no prose and counts for nothing. The words of other Markdown count.
-2. Figures in between are about the words that are whole. After `finish` they are about all.
+1. Fenced code is not prose and does not count. The words of other Markdown count.
+2. Before `finish`, the figures cover the words that are complete; afterwards, all of them.
 3. Reading takes a minute for `WORDS_PER_MINUTE` words, or for `CHARACTERS_PER_MINUTE` characters of
    a script without spaces.
 4. Memory is bounded, whatever the text: about 2 MB.

@@ -1,11 +1,11 @@
-"""What the words of a text are like, by lists of them (`wordlists`): counts, and no understanding.
+"""The tone of a text by word lists (`wordlists`): it counts words and understands nothing.
 
 1. The word-list sentiment is (positive - negative) / (positive + negative), -1 to 1.
-2. The style score is the share of evidence and citations among these and the qualifiers, 0 to 1.
-   A citation is a number in brackets or a link. It says how the text is written, not whether it is
-   true.
-3. Both are None without any such word. The words are English, so in other languages only citations
-   are counted.
+2. The style score is (evidence + citations) / (evidence + citations + qualifiers), 0 to 1. A
+   citation is a number in brackets or a link. The score says how the text is written, not whether
+   it is true.
+3. Both are None if the text has no such words. The words are English; in other languages only
+   citations are counted.
 """
 
 from __future__ import annotations

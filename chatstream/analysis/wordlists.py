@@ -1,4 +1,4 @@
-"""The word lists: what is too common to be a keyword, and what sounds like something."""
+"""The word lists: words too common to be keywords, and words that set the tone."""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Prose to words and sentences, by rules near those of Unicode (UAX #29), a character at a time.
+"""Splits prose into words and sentences, one character at a time, much like Unicode's UAX #29.
 
-1. A word is a run of letters, digits and marks. An apostrophe between two letters belongs to it, a
-   point or comma between two digits, an underscore between any two; a hyphen does not. Format
-   characters (joiners, the soft hyphen) neither end a word nor belong to it.
-2. In scripts that have no spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character
-   counts as a word, with its marks. Two such neighbours, none of them Hiragana, are a pair, which
-   says more than either: keywords are made of those.
-3. Words are given in lower case and in the normal form NFC, so `e` with an accent as a mark is `é`.
-   Of a word longer than `MAX_WORD_CHARACTERS` the beginning is given.
-4. A sentence ends with a mark, whatever may close after it, and a space, unless a lower-case letter
-   follows (as after `e.g.`); at once with a mark of Chinese or Japanese; and with its line. A
-   sentence has a word with a letter.
+1. A word is a run of letters, digits and marks. An apostrophe between two letters is part of it,
+   and so are a point or comma between two digits, and an underscore; a hyphen is not. Format
+   characters (joiners, the soft hyphen) neither end a word nor are part of it.
+2. In scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese), each character counts
+   as a word, with its marks. Two neighbours form a pair if neither is Hiragana. Pairs say more than
+   single characters, so keywords are made from them.
+3. Words are in lower case and in the normal form NFC, so `e` with a combining accent is `é`. A word
+   longer than `MAX_WORD_CHARACTERS` is cut.
+4. A sentence ends with a full stop or a similar mark, any closing quotes or brackets, and a space,
+   unless a lower-case letter follows (as after `e.g.`). A Chinese or Japanese mark ends it at once,
+   and so does the end of the line. A sentence has at least one word with a letter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an answer has in a chat, and not in `ask`: the chat's own words, and an end."""
+"""What an answer has only in a chat, not in `ask`: hints in the chat's words, and an end."""
 
 from __future__ import annotations
 

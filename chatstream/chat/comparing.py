@@ -147,7 +147,7 @@ def pick(session: Session, argument: str) -> None:
     """`/pick N`; without a number the answers are listed. Raises `UsageError`."""
     compared: Sequence[Compared] = session.compared
     if not (compared and session.heard in [it.heard for it in compared]):
-        raise UsageError("there is nothing to pick from", hint="/compare MODEL MODEL comes first")
+        raise UsageError("there is nothing to pick from", hint="use /compare MODEL MODEL first")
     number = number_in(argument)
     if number is None:
         for its in compared:

@@ -1,6 +1,6 @@
-"""What a run has beyond the usual stages: a condition that ends it, figures, filters of packages.
+"""Optional stages of a run: a stop condition, figures, and filters of other packages.
 
-Most runs have none of it, and do not import this.
+Most runs have none of them, and do not import this module.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def stopping(settings: Settings, earlier: Sequence[Event]) -> list[Stage]:
-    """The stage that ends the answer early, if there is one."""
+    """The stage that ends the answer early, if the settings have a condition."""
     if settings.stop_when is None:
         return []
     from chatstream.providers.context import BYTES_PER_TOKEN
@@ -31,9 +31,9 @@ def stopping(settings: Settings, earlier: Sequence[Event]) -> list[Stage]:
 
 
 def analysis(settings: Settings, earlier: Sequence[Event] = ()) -> list[Stage]:
-    """The stage that makes figures of the answer, if they are asked for.
+    """The stage that makes figures about the answer, if the settings ask for them.
 
-    `earlier` are the events of the answer that it continues.
+    `earlier` has the events of the answer that this one continues.
     """
     if not settings.analyze:
         return []
@@ -49,7 +49,7 @@ def _made(point: EntryPoint) -> Analyzer:
 
 
 def filters(settings: Settings) -> list[Stage]:
-    """The filters of packages, in their order. Raises `UsageError`, `PluginError`."""
+    """The filters of other packages, in order. Raises `UsageError`, `PluginError`."""
     if not settings.filters:
         return []
     from chatstream.stages.foreign import foreign
@@ -59,6 +59,6 @@ def filters(settings: Settings) -> list[Stage]:
 
 
 def renderer(name: str) -> tuple[str, Callable[..., Sink]]:
-    """How a message calls this renderer, and what makes it. Raises `UsageError`, `PluginError`."""
+    """How messages call this renderer, and its factory. Raises `UsageError`, `PluginError`."""
     point = find(SINKS, name)
     return named(point), load(point)

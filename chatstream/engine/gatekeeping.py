@@ -1,7 +1,7 @@
-"""What several runs share besides their connections: somebody who holds their requests.
+"""What several runs share besides their connections: a gatekeeper for their requests.
 
-One run needs nobody: a server that asks to wait is asked again later (`recovery.retry`). Many runs
-that ask one server do (`many.gate`).
+A single run does not need one: if a server asks it to wait, `recovery.retry` does. Many runs that
+use one server do (`many.gate`).
 """
 
 from __future__ import annotations

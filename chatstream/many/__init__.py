@@ -1,1 +1,1 @@
-"""Many answers at once: runs side by side, and what is made of them."""
+"""Many answers at once: runs side by side, and the commands built on them."""

@@ -1,7 +1,7 @@
-"""The run of one request of a batch: the settings of all, and what the request has itself.
+"""The run of one request of a batch: the settings of the batch and those of the request.
 
-What the user gives for the whole batch, as an option, takes precedence over what a line says; that
-takes precedence over the configuration. A system prompt is not added where a line has its own.
+Options of the command take precedence over a line, and a line over the configuration. The system
+prompt is not added to a line that has its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Asker:
         self._given = {name for name, it in resolved.origins.items() if it.startswith("-")}
 
     def __call__(self, request: Request, spent: float, token: CancelToken) -> Run:
-        """The run of this request, after so many dollars. Raises `ConfigError`, `UsageError`."""
+        """The run of this request, `spent` in dollars. Raises `ConfigError`, `UsageError`."""
         resolved, messages = self._asked(request)
         return pipeline.run(resolved, Question(messages=messages, spent=spent), self._pool, token)
 

@@ -1,16 +1,16 @@
 """Many requests answered side by side: results in the order of the input, in bounded memory.
 
-1. A request is asked once, by an ordinary run. `begun` is told which one before anything is sent;
-   an answer that such a run has finished in an earlier process is taken from its journal.
-2. Results come in the order of the requests, unless they need not. An answer that waits for its
-   turn is held while all of them are small, and otherwise read from its journal again.
-3. A request that fails is a result as well. What every other request would share ends the batch
-   (`stopped`): a key or account that is refused, a server that is not there, a mistake in the
-   settings, too long a wait, the cost limit. No result is made of that. Nothing more is asked, what
-   is under way is finished, and what is finished comes out.
-4. When the token is cancelled, runs under way end at once and make no results.
+1. Each request is sent once, by an ordinary run. `begun` gets the id of the run before anything is
+   sent. If that run has finished in an earlier process, the answer is taken from its journal.
+2. Results come in the order of the requests, unless any order will do. An answer that waits for its
+   turn is kept in memory if all of them are small, and otherwise read from its journal again.
+3. A failed request is a result, too. A failure that every other request would share ends the batch
+   (`stopped`): a refused key or account, a server that does not answer, a mistake in the settings,
+   too long a wait, the cost limit. Such a failure makes no result. No more requests are sent, and
+   the running ones are finished and become results.
+4. If the token is cancelled, running requests end at once without a result.
 
-The lanes' threads take requests and read runs; all else happens on the consumer's thread.
+The lanes' threads take requests and read runs; everything else happens on the consumer's thread.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """`chatstream batch`, from its arguments to its exit status; and `chatstream.batch`.
 
-1. With an output file the batch can be run again: what has a line is not asked. Standard output
-   gets the lines of everything, and nothing is remembered.
-2. How far it is stands on standard error: a bar on a terminal, else a line now and then. Every
-   failure is a line of the output; the first few are told, too.
-3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, else that of what
-   stopped it; 130 Ctrl+C.
+1. With an output file, the batch can be run again: prompts that have a line there are not sent.
+   Standard output gets a line for every prompt, and nothing is remembered.
+2. Progress goes to standard error: a bar on a terminal, otherwise a line now and then. Every
+   failure has a line in the output; the first few are also shown on standard error.
+3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, 130 Ctrl+C;
+   otherwise the status of the failure that stopped the batch.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def results(
     """The answers to these prompts, as `chatstream.batch` says."""
     given, tools = parted(checked(options))
     if tools.tools or tools.approve or tools.execute or given.get("tools"):
-        raise UsageError("a batch calls no tools", hint="leave tools, approve and execute out")
+        raise UsageError("a batch cannot call tools", hint="leave out tools, approve and execute")
     token = token or CancelToken()
     resolved = resolved_at(START, given)
     gates, pool = _gates(resolved, rpm, tpm)

@@ -3,11 +3,11 @@
 1. Each answer is an ordinary run with an id, a journal and a token of its own. All runs share a
    pool, and `merge` reads them side by side.
 2. All of them follow the same answer of a conversation, so they are siblings in its tree. The first
-   one moves the conversation's head when it begins; `picking` moves it to the one that is picked.
-3. Every run has a label, which its events carry in `stream`: the model as the user named it, and
-   from the second time on also a number: "a", "a #2".
-4. A mistake in the settings is found before anything is asked. A run that fails ends its own answer
-   only.
+   run moves the head of the conversation when it begins; `picking` moves it to the picked answer.
+3. Every run has a label, which its events have in `stream`: the model as the user named it, with a
+   number if it is not the first of that name: "a", "a #2".
+4. A mistake in the settings is found before any request is sent. A run that fails ends only its own
+   answer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Contender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answer:
-    """What has come of one of the answers. `number` is its place in the order asked, from 1."""
+    """The outcome of one answer. `number` is its place in the order of the models, from 1."""
 
     def __init__(self, number: int, label: str, run: Run) -> None:
         self.number = number
@@ -62,7 +62,7 @@ class Answer:
 
     @property
     def name(self) -> str:
-        """How people are told of it."""
+        """The name that people see."""
         return f"{self.number} {self.label}"
 
     @property
@@ -204,7 +204,7 @@ def contenders(
         raise UsageError("-n asks one model several times, but -m names more than one")
     names: list[str | None] = [*models] * times if models else [None] * times
     check_count(len(names))
-    given = [with_model(flags, name) if name else dict(flags) for name in names]
+    given = [dict(flags) if name is None else with_model(flags, name) for name in names]
     resolved = [resolved_at(place, it) for it in given]
     asked = message(resolved[0])
     labels = labelled(

@@ -1,10 +1,10 @@
 """`chatstream compare`, from its arguments to its exit status.
 
-1. The answers come first, then what differs, then the verdict, then the table. In a pipe all of
-   that is one Markdown document on standard output; with `--json` there are only the events.
+1. The answers come first, then their differences, the verdict, and the table. In a pipe, all of
+   this is one Markdown document on standard output; with `--json`, there are only the events.
 2. The conversation continues from the first whole answer, or from the one that is picked. That is
    stored as soon as the answers are there, and again when one is picked.
-3. The exit status is that of the answers; where they are whole, that of the verdict.
+3. The exit status is that of the answers, or that of the verdict if all answers are whole.
 """
 
 from __future__ import annotations
@@ -119,7 +119,11 @@ def _judge_of(wish: Wish, flags: Mapping[str, Any]) -> Resolved | None:
     if wish.judge is None:
         return None
     given = {it: value for it, value in flags.items() if it not in _ASKED_OTHERWISE}
-    return resolved_at(START, with_model(given, wish.judge))
+    try:
+        return resolved_at(START, with_model(given, wish.judge))
+    except UsageError as error:  # about the option that was given
+        said = error.message.replace("--model", "--judge", 1)
+        raise UsageError(said, hint=error.hint) from error
 
 
 def _share(servers: Mapping[str, str]) -> bool:
@@ -198,7 +202,7 @@ class _After:
         judge = one_line(labelled([str(self._wish.judge)])[0])
         judged = [it for it in self._answers if it.has_text]
         if len(judged) < 2:
-            exits.note("there are not two answers to judge")
+            exits.note("--judge needs at least two answers with text")
             return 1
         order = [*range(len(judged))]
         random.shuffle(order)
@@ -213,7 +217,10 @@ class _After:
         if look.as_json:
             arrivals = merge({VERDICT: arrivals})
         else:
-            self._section(f"## Verdict of {judge}", "A model's opinion, of shuffled answers.\n")
+            self._section(
+                f"## Verdict of {judge}",
+                "One model's opinion. It saw the answers in random order.\n",
+            )
             put(b"\n")
         status = present(
             arrivals,
@@ -224,15 +231,25 @@ class _After:
             copying=None,
         )
         if not look.as_json:
-            if not (look.is_screen(self._settings) or ends_line(answer.text, self._settings)):
-                put(b"\n")
-            best = judging.preferred(answer.text, letters)
-            key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
-            prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
-            self._section("", f"{key}{prefers}\n")
+            self._tell_verdict(answer, judged, letters)
         self.keep()
         self._answers = [*self._answers, answer]
         return status
+
+    def _tell_verdict(
+        self, verdict: Answer, judged: Sequence[Answer], letters: Mapping[str, int]
+    ) -> None:
+        """What stands below the verdict: which answer each of its letters is."""
+        if not verdict.has_text:
+            put(b"*There is no verdict.*\n")
+            return
+        look, settings = self._wish.look, self._settings
+        if not (look.is_screen(settings) or ends_line(verdict.text, settings)):
+            put(b"\n")
+        best = judging.preferred(verdict.text, letters)
+        key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
+        prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
+        self._section("", f"{key}{prefers}\n")
 
     def _section(self, title: str, text: str) -> None:
         section(title, text, self._settings, self._wish.look)

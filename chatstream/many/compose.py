@@ -350,7 +350,7 @@ class _Missing:
         return has_text("".join(self._pieces), self.section)
 
 
-_UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)
+_UNUSABLE = Error("invalid_answer", "the model wrote one without sections", False, True)
 _EMPTY = Error("empty", NO_TEXT, False, False)
 
 

@@ -1,15 +1,16 @@
-"""Sections that are written side by side, as one document: in their order, each as it comes.
+"""Sections that are written side by side, as one document, in order and as they arrive.
 
-1. The section whose turn it is goes out as it arrives. What arrives of later ones is kept until
-   then. A section's turn ends with its run.
-2. Text loses the white space at its ends, and an empty line comes before it. What stands before a
-   section (`Section.opens`) comes with its first text, so a section without any leaves no trace,
-   and so does the title. The document ends with one line end.
+1. The current section is passed on as it arrives; later sections are kept until their turn. A
+   section's turn ends with its run.
+2. Text loses the white space at its ends, and an empty line comes before it. The title and
+   `Section.opens` come with the first text after them, so a section without text leaves no trace.
+   The document ends with one line end.
 3. A model that begins with the heading of its section repeats what is already there: that line is
    left out, and so are the marks of any other heading in front of a heading of ours.
-4. Text that is void is forgotten, if it was only kept; runs whose text was shown take none back.
-5. What a person should know of a section, such as its failure, is a warning that names the section.
-   It is kept like text, so it stands where that text is or would be.
+4. Void text is dropped if it has not been shown; a run whose text was shown cannot void it.
+5. Messages about a section, such as its failure, become warnings that name the section. They are
+   kept like text, so they appear where its text is or would be.
+6. Where a section ends within a block of code, the block is closed: what follows is no code.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chatstream.events import Content, Done, Error, Event, Terminal, Warn, voids
+from chatstream.fences import Fences
 from chatstream.many.outline import Outline, Section, heading_in
 from chatstream.sinks.words import UNUSUAL_ENDS, note, one_line
 
@@ -82,6 +84,8 @@ class _Text:
         self._section = section
         self._held: list[str] = []
         self._white = ""  # what may be the end
+        self._fences = Fences()
+        self._line = ""  # the last one that was shown
         self._warnings: list[Event] = []
 
     def note(self, event: Event) -> None:
@@ -120,7 +124,20 @@ class _Text:
                 text = (self._beginning(first) + end + rest).lstrip()
         shown = text.rstrip()
         self._white = text[len(shown) :]
+        shown += self._end_of_code(shown)
         return self._section.opens + shown if shown and self.is_new else shown
+
+    def _end_of_code(self, shown: str) -> str:
+        """What closes the block of code that the section ends in; `shown` is its latest text."""
+        *lines, self._line = (self._line + shown).split("\n")
+        for line in lines:
+            self._fences.line(line)
+        if not self.ended:
+            return ""
+        self._fences.line(self._line)
+        fence = self._fences.open
+        ends_by_itself = self._fences.heeds_text  # in a list or a quote
+        return "" if fence is None or ends_by_itself else f"\n{fence.mark}"
 
     def _beginning(self, line: str) -> str:
         words = heading_in(line)

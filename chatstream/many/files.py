@@ -1,9 +1,9 @@
 """The files of a batch: its output, and beside it which runs have been begun.
 
-1. The output is JSON Lines, one result a line, only ever appended to. A result is there whole or
-   not at all: a torn last line, of a process that was killed or a full disk, is taken away.
-2. A file that has anything else in it is not touched.
-3. Whoever has opened the output holds the lock of the file, so that two batches never write to one.
+1. The output is JSON Lines, one result per line. It is only appended to, and a result is there
+   whole or not at all: a torn last line, after a kill or on a full disk, is removed.
+2. A file with any other content is not touched.
+3. The process that has opened the output holds a lock on the file, so two batches never share one.
 4. Of several lines of one key the last holds. `tidy` leaves only that one, in the order of the
    input: after an edited input, and after another attempt at what had failed. Answers to what is no
    longer asked stay, behind all others.

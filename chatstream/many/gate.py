@@ -3,10 +3,10 @@
 1. There is a gate for each address and key. Waiting before it costs a run no attempt and no time
    limit, sends heartbeats, and ends when the run is cancelled.
 2. Until the server has accepted one request only one is under way: a wrong key costs one request.
-3. A server that asks to wait (429, or another failure with `Retry-After`) is asked nothing by
-   anybody for that time; without a time it is `pause` seconds, doubled each time. The request that
-   was refused is then sent again, and that is not one of the attempts of its run. Successes are
-   heeded too: where they say that a limit is used up, everybody waits until it is reset.
+3. If a server asks for a wait (429, or another failure with `Retry-After`), no run sends it
+   anything for that time. If it names no time, the wait is `pause` seconds, doubled each time. The
+   refused request is then sent again, which is not one of the attempts of its run. Successes count,
+   too: if one says that a limit is used up, every request waits until the limit is reset.
 4. Of the requests under way half as many are allowed after a refusal, and one more after as many
    successes as are allowed. Requests that were sent before a refusal are not a second one.
 5. `rpm` and `tpm` limit the requests and the tokens of any minute. What a request will take is
@@ -75,7 +75,7 @@ class Gates:
         return next((it.refusal for it in self._all() if it.refusal is not None), None)
 
     def wait(self) -> float:
-        """Seconds that a server is not asked now, because it wants it so; 0 if none does."""
+        """Seconds for which a server has asked for a wait; 0 if none has."""
         return max((it.wait() for it in self._all()), default=0.0)
 
     def _all(self) -> list[Gate]:
@@ -121,7 +121,7 @@ class Gate:
         self._used = 0.0  # tokens, by all that have ended
 
     def around(self, server: Asked, source: Open) -> Open:
-        """`source`, opened when the server may be asked; again, if it then asks to wait."""
+        """`source`, opened when the server accepts requests, and again after a wait it asks for."""
 
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
             while True:
@@ -159,7 +159,7 @@ class Gate:
         return opened
 
     def wait(self) -> float:
-        """Seconds that the server is not asked, because it wants it so."""
+        """Seconds for which the server has asked for a wait."""
         return max(0.0, self._closed_until - self._clock())
 
     def _enter(self, request: ChatRequest, token: CancelToken) -> Generator[Arrival, None, _Entry]:
@@ -185,11 +185,11 @@ class Gate:
         return max(self.wait(), self._requests.wait(), self._tokens.wait(tokens))
 
     def _accept(self, entry: _Entry, used_up: float | None) -> None:
-        """The server has begun to answer. `used_up`: nothing remains for so many seconds."""
+        """The server has begun to answer. `used_up`: seconds for which no request remains."""
         with self._moved:
             entry.accepted = self._accepted = True
             if used_up is not None:
-                self._close_for(used_up, "the limit of the server is used up")
+                self._close_for(used_up, "the server's limit is used up")
             self._moved.notify_all()
 
     def _leave(self, entry: _Entry, failure: ChatstreamError | None) -> None:
@@ -235,7 +235,7 @@ class Gate:
 
     def _close_for(self, seconds: float, message: str) -> None:
         if seconds > MAX_WAIT_SECONDS:
-            hint = f"the server asks to wait {in_words(seconds)}"
+            hint = f"the server asks for a wait of {in_words(seconds)}"
             self._refuse(RateLimited(message, hint=hint, retry_after=seconds))
         self._closed_until = max(self._closed_until, self._clock() + seconds)
 

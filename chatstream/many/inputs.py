@@ -1,13 +1,12 @@
 """The lines of a batch as they come: from a file or standard input, one at a time.
 
-1. A file is JSON Lines if its name says so or its first line is a JSON object, CSV if its name says
-   so or a template is given, and otherwise text, a prompt a line. Blank lines are no prompts.
-2. Nothing is read before it is asked for, and of a file nothing is kept. While a pipe has nothing,
-   None comes several times a second, so that whoever waits stays awake.
-3. A line that cannot be used is a `Line` all the same, which says what is wrong with it (`wrong`).
-   Only what concerns all of them is raised: a file that cannot be read, a template that fits no
-   column.
-4. The template of CSV names columns in braces; a doubled brace is a brace.
+1. A file is JSON Lines if its name says so or its first line is a JSON object; CSV if its name says
+   so or there is a template; otherwise text with one prompt per line. Blank lines are skipped.
+2. Lines are read only when needed, and not kept. While a pipe has none, the iterator yields None
+   several times a second, so that the consumer stays responsive.
+3. A line that cannot be used is still a `Line`, with the reason in `wrong`. Only problems of the
+   whole file raise an exception: it cannot be read, or it lacks a column that the template names.
+4. A CSV template names columns in braces; a doubled brace stands for a single one.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ def _csv_lines(
             _check(template, columns, name)
         elif len(it[1]) != len(columns):
             cells, heads = counted(len(it[1]), "cell"), counted(len(columns), "column")
-            yield Line(it[0], wrong=f"it has {cells}, but there are {heads}")
+            yield Line(it[0], wrong=f"it has {cells}, but the header has {heads}")
         else:
             row = dict(zip(columns, it[1], strict=True))
             yield _prompt(it[0], _filled(template or "", row))
@@ -198,7 +197,7 @@ def _check(template: str | None, columns: list[str], name: str) -> None:
     named = ", ".join(columns)
     if template is None:
         raise UsageError(
-            f"{name} is CSV: a template has to say what to ask",
+            f"{name} is CSV, so it needs a --template",
             hint=f'for example --template "… {{{columns[0]}}} …"; columns: {named}',
         )
     for hole in _HOLE.finditer(template):

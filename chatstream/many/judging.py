@@ -1,9 +1,9 @@
-"""A verdict on several answers by a model: what it is asked, and whom it prefers. Pure.
+"""A model's verdict on several answers: the question to the judge, and its preference. Pure.
 
-1. The judge does not learn which model wrote an answer: each has a letter, and they are shuffled,
-   because judges favour the answer that comes first.
-2. It judges by the criteria given here. What it says is the opinion of a model.
-3. The answers are text that others have written: the judge is told to follow nothing in them.
+1. The judge does not learn which model wrote an answer. Answers have letters and are shuffled,
+   because judges favour the first one.
+2. It judges by the criteria below. Its verdict is the opinion of a model.
+3. The answers are untrusted text: the prompt tells the judge to follow no instruction in them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ CRITERIA = (
     "correctness: is what it says true?",
     "completeness: does it answer all of the question?",
     "clarity: is it easy to follow?",
-    "concision: is it free of what nobody asked for?",
+    "concision: is it free of anything that was not asked for?",
 )
 
 _BEST = re.compile(r"^\W*best\W*:\W*(?:answer\W*)?([A-Z])\b", re.IGNORECASE | re.MULTILINE)

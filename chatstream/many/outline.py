@@ -1,13 +1,13 @@
-"""The outline of a document: its sections, what each is about, and how a model is asked for them.
+"""The outline of a document: its sections, their contents, and the prompts for a model.
 
-1. An outline comes from a model, as JSON by `schema`; from a file; or is that of a web page.
-2. In a file with Markdown headings, a first heading of its own level is the title. The sections are
-   the headings of the next level, and whatever is below one of them is its notes. In any other file
-   a line is a heading, and the indented lines below it are its notes; list markers do not count.
+1. An outline comes from a model, as JSON by `schema`, or from a file, or is that of a web page.
+2. In a file with Markdown headings, the first heading is the title if no other has its level. The
+   sections are the headings of the next level, and all text below a heading is its notes. In any
+   other file, each line is a heading, and indented lines below it are its notes; list markers are
+   ignored.
 3. A section is a part of the Markdown document: `opens`, what the model writes, and an empty line.
-4. Its weight is its number of words, as far as that is known.
-5. A model that writes one section is told the topic, the whole outline, and the place of the
-   section in it.
+4. Its weight is its number of words, if known.
+5. The prompt for a section has the topic, the whole outline, and the section's place in it.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def request(topic: str, outline: Outline, number: int) -> str:
         f"Topic: {topic}\n\nOutline:\n{plan}\n\n"
         f"Write only section {number}, “{section.heading}”, in about {section.words} words, in the "
         f"language of the topic.\n{notes}\n"
-        "Begin with its text: its heading is already there. Do not repeat what belongs to other "
+        "Begin with the text: the heading is already there. Do not repeat what belongs to other "
         "sections. Use Markdown, with no headings above the third level."
     )
 

@@ -1,8 +1,8 @@
 """Which of several answers a conversation continues from: the choice, asked for and stored.
 
-1. Only the number of an answer that has any text can be picked.
-2. Text that was typed before the question is no answer to it. Ctrl+C and the end of the input leave
-   the choice as it is; so does Enter.
+1. Only an answer with text can be picked.
+2. Text typed before the question does not answer it. Enter, Ctrl+C and the end of the input leave
+   the choice as it is.
 """
 
 from __future__ import annotations

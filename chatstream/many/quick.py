@@ -1,20 +1,19 @@
 """`ask --quick`: a quick answer to read while the detailed one is on its way.
 
-1. Both are asked at once, and each is a run with a journal. The detailed one is what the command is
-   about: the conversation continues from it, it alone has tools and fallbacks and is copied or
-   saved, and the exit status is its own.
-2. On a terminal the quick answer comes first. What arrives of the detailed one meanwhile is kept,
-   and shown as soon as the quick one has ended.
-3. The detailed answer never waits long for the quick one. Once it has something to show, the quick
-   answer is stopped if nothing new comes for `PATIENCE_SECONDS`; and so long after the detailed
-   answer is whole, in any case. A line says so.
+1. Both are requested at once, and each is a run with a journal. The detailed answer is the main
+   one: the conversation continues from it, only it has tools and fallbacks, only it is copied or
+   saved, and it sets the exit status.
+2. On a terminal, the quick answer comes first. The detailed one is held back meanwhile, and shown
+   as soon as the quick one has ended.
+3. The detailed answer never waits long. Once it has something to show, the quick answer is stopped
+   if it pauses for `PATIENCE_SECONDS`; and in any case that long after the detailed answer is
+   whole. A line says so.
 4. In a pipe the detailed answer goes to standard output and the quick one to standard error, both
    as they arrive. With `--json` the events of both interleave, `stream` tells them apart, and the
    end of the detailed answer comes last.
 5. A quick answer that fails costs one line and nothing else: it is not asked for again.
-6. Without a name, the quick answer is asked of the first model of the strategy `speed-priority`.
-   If no model is named at all, the detailed one is asked by the strategy `quality-first`, where
-   that is defined.
+6. If no quick model is named, it is the first one of the strategy `speed-priority`. If no model is
+   named at all, the detailed answer comes from the strategy `quality-first`, if that is defined.
 """
 
 from __future__ import annotations
@@ -164,14 +163,16 @@ class Both:
 
     def beside(self) -> Iterator[Arrival]:
         """The detailed answer; the quick one goes to standard error meanwhile."""
-        notes = standard_error()
-        sink = sink_class("plain")(notes, notes, terminal=True, reasoning=False, stats=False)
-        with contextlib.closing(sink):
+        line = _Line()
+        sink = sink_class("plain")(line, line, terminal=True, reasoning=False, stats=False)
+        with contextlib.closing(line), contextlib.closing(sink):
             for arrival in self._noted():
                 if arrival.stream == QUICK:
                     sink.write(self._told(arrival))
-                else:
-                    yield arrival
+                    continue
+                if any(not isinstance(it, Content) for it in arrival.events):
+                    line.close()  # a note may follow
+                yield arrival
 
     def first(self) -> Iterator[Arrival]:
         """The quick answer, until it has ended or is stopped."""
@@ -224,6 +225,23 @@ class Both:
                 _STOPPED if self._is_stopped else replace(failure, hint=None, resume=None)
             )
         return arrival
+
+
+class _Line:
+    """Standard error, and whether the last line there has its end."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def write(self, data: bytes) -> None:
+        """Write it."""
+        standard_error().write(data)
+        self._is_open = not data.endswith(b"\n")
+
+    def close(self) -> None:
+        """End the line."""
+        if self._is_open:
+            self.write(b"\n")
 
 
 _SHOWN = Content | Approval

@@ -1,6 +1,6 @@
-"""No more than so much in any minute: requests, or tokens.
+"""A limit on the amount in any minute: of requests, or of tokens.
 
-What an amount truly was may be known only afterwards. It is counted as guessed, and corrected.
+The true amount may be known only afterwards, so an estimate is counted first and then corrected.
 Time is an argument; a window is for one thread at a time.
 """
 

@@ -1,7 +1,7 @@
-"""How far a batch is, on standard error: a bar on a terminal, else a line now and then.
+"""The progress of a batch, on standard error: a bar on a terminal, otherwise a line now and then.
 
-The words: how many of how many, answers and tokens a second, dollars, failures, how many wait at
-the server (a local one works on few at once), and how long a limit of the server holds all up.
+It shows the prompts done and their total, answers and tokens per second, dollars, failures, how
+many requests wait at the server (a local one answers few at once), and how long a limit lasts.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from chatstream.wording import bounded, counted, in_words
 
 DRAW_SECONDS = 0.2
 LINE_SECONDS = 10.0
-"""Between two drawings of the bar, and between two lines where there is none."""
+"""Between two drawings of the bar, and between two lines without a bar."""
 
 MOST_TOLD = 5
-"""Failures that are told one by one."""
+"""Failures that are shown one by one."""
 
 _AGAIN = "run it again to continue"
 
@@ -90,11 +90,11 @@ class Reporter:
         batch, tally = self._batch, self._batch.tally
         parts = [f"{tally.answered:,} answered"]
         if tally.found:
-            parts.append(f"{tally.found:,} of them before")
+            parts.append(f"{tally.found:,} of them in an earlier run")
         if failed:
             parts.append(f"{failed:,} failed")
         if before:
-            parts.append(f"{before:,} were there already")
+            parts.append(f"{before:,} already in the output")
         parts += self._figures(tally.answered)
         exits.note(f"batch: {', '.join(parts)} in {in_words(self._meter.elapsed)}")
         if token.cancelled or batch.stopped is not None:
@@ -102,7 +102,7 @@ class Reporter:
                 why = batch.stopped
                 hint = f"; {why.hint}" if why.hint else ""
                 exits.note(f"error: stopped: {why.message}{hint}")
-            exits.note(f"{_AGAIN}" if out is not None else "nothing more was asked")
+            exits.note(f"{_AGAIN}" if out is not None else "the other prompts were not asked")
         elif failed and out is not None:
             exits.note(f"--retry-failed asks the {counted(failed, 'failed line')} again")
 
@@ -116,7 +116,7 @@ class Reporter:
         where = "" if message.startswith("line ") else f"{result.id}: "
         exits.note(f"failed: {where}{message}")
         if self._told == MOST_TOLD:
-            exits.note("failed: further failures are only in the output")
+            exits.note("failed: see the output for the other failures")
 
     def _words(self, done: int) -> str:
         running, writing = self._batch.under_way
@@ -125,7 +125,7 @@ class Reporter:
         if self._batch.tally.failed:
             parts.append(f"{self._batch.tally.failed:,} failed")
         if wait := self._gates.wait():
-            parts.append(f"the server asks to wait {in_words(wait)}")
+            parts.append(f"the server asks for a wait of {in_words(wait)}")
         elif writing and running > writing:
             parts.append(f"{running - writing} {self._waits}")
         return " · ".join(parts)

@@ -1,4 +1,4 @@
-"""What each line of a batch asks: the usual formats, told apart by their fields.
+"""The request in each line of a batch. The fields of a line show which format it has.
 
     {"prompt": "…"}                       or {"messages": [{"role": "user", "content": "…"}]}
     {"custom_id": "…", "method": "POST", "url": "/v1/chat/completions", "body": {…}}   OpenAI
@@ -7,10 +7,9 @@
 1. A line names what is special about it: `model`, `system`, `temperature`, `max_tokens`, and in the
    formats of OpenAI and Anthropic any parameter of theirs, which is sent as it is. Options that the
    user gives for the whole batch take precedence. In our own format other fields are the user's.
-2. The key of a request is the hash of all that its line asks, and its occurrence among equal ones.
-   It says which answers are there already; the options of the batch are no part of it.
-3. A line that cannot be asked is a request as well, with what is `wrong` with it: one sentence that
-   names the number of the line.
+2. The key of a request is a hash of what its line asks, with a number for repeated lines. It shows
+   which answers exist already; it does not depend on the options of the batch.
+3. A line that cannot be sent is a request, too; `wrong` is one sentence that names its line number.
 """
 
 from __future__ import annotations
@@ -130,7 +129,7 @@ def _asked(line: Line) -> _Asked:
         raise UsageError(f"it has {what}", hint=f"a line is {_FORMATS}")
     if "prompt" in value:
         if not isinstance(value["prompt"], str):
-            raise UsageError("its prompt is not a text")
+            raise UsageError("its prompt is not text")
         return _Asked(messages_of(value["prompt"]), checked(settings))
     return _Asked(_messages(value["messages"]), checked(settings))
 
@@ -160,7 +159,7 @@ def _of_body(body: Any, where: str) -> _Asked:
     if not isinstance(body, dict):
         raise UsageError(f"its {where} is not a JSON object")
     if body.get("tools") or body.get("functions"):
-        raise UsageError("it has tools", hint="a batch calls no tools")
+        raise UsageError("it has tools", hint="a batch cannot call tools")
     fields = {_NAMES.get(name, name): it for name, it in body.items() if it is not None}
     if isinstance(system := fields.get("system"), list):
         fields["system"] = "".join(_text(it) for it in system)
@@ -209,4 +208,4 @@ def _part(given: Any, where: str) -> Any:
 def _text(part: Any) -> str:
     if isinstance(part, Mapping) and isinstance(text := part.get("text"), str):
         return text
-    raise UsageError("its system prompt is not a text")
+    raise UsageError("its system prompt is not text")

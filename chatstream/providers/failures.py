@@ -239,7 +239,7 @@ def _ask_to_wait(failure: ChatstreamError, seconds: float | None) -> None:
     if seconds is not None:
         failure.retry_after = seconds
         if failure.retryable:
-            failure.hint = f"the server asks to wait {in_words(seconds)}"
+            failure.hint = f"the server asks for a wait of {in_words(seconds)}"
 
 
 def _kind(error: Said, message: str, status: int, *, waits: bool) -> Kind:

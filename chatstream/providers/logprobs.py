@@ -1,4 +1,4 @@
-"""The probabilities of tokens, as servers of the OpenAI dialect tell them."""
+"""The probabilities of tokens, as servers of the OpenAI dialect send them."""
 
 from __future__ import annotations
 

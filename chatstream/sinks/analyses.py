@@ -1,4 +1,4 @@
-"""The figures of an analysis as lines for people, short enough for 40 columns. Not cleaned yet."""
+"""The figures of an analysis as lines to read, short enough for 40 columns. Not escaped yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLUGIN_FIGURES = 8
 
 
 def analysis_lines(figures: TextFigures) -> Iterator[str]:
-    """What there is to say of the whole answer."""
+    """The lines about the whole answer."""
     words = counted(figures.words, "word", commas=True)
     yield f"analysis: {words} in {counted(figures.sentences, 'sentence', commas=True)}"
     yield f"reading time: {_minutes(figures.reading_seconds)}"

@@ -1,4 +1,4 @@
-"""One of several answers that are shown side by side: its text in a column, and how it stands.
+"""One of several answers that are shown side by side: its text in a column, and its status.
 
 1. The column shows the newest rows of the answer at its own width. Text becomes pieces (`blocks`)
    and lines (`markdown`) as in the live view; each line is brought into rows once. With another
@@ -86,7 +86,7 @@ class Column:
                 self.end = event
 
     def status(self, now: float, *, queued: bool = False) -> Line:
-        """How it stands, on one line. `queued`: its server answers somebody else."""
+        """The status in one line. `queued`: the server is busy with another answer."""
         theme, end = self._theme, self.end
         if isinstance(end, ev.Done):
             return line_of(f"✓ {figures(end)}", theme.success)

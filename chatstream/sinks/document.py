@@ -2,8 +2,8 @@
 
 1. The first answer is written as it arrives. Of the others everything is held until their turn
    comes, in the order asked; what is there by then is written at once.
-2. Each answer has a sink of its own, which `make` makes: it writes the answer's bytes, or draws
-   them, and tells of what went wrong beside them.
+2. Each answer has its own sink, made by `make`: it writes or draws the answer, and reports
+   failures beside it.
 3. An answer that is not whole says so in the document as well.
 """
 

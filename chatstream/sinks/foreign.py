@@ -1,12 +1,12 @@
-"""Renderers of other packages: a sink that we did not write, and that may fail in any way.
+"""Renderers of other packages: sinks that we did not write, and that may fail in any way.
 
-1. It is made with an output, whose `write` takes text, and is given copies of all events. Where the
-   output is a terminal, their texts have passed `escape`: whatever it writes of them is harmless.
-2. It shows the answer. Warnings, failures and the command that resumes are told on `notes` by the
-   plain sink, as they are for a pipe.
-3. If it fails, one line names it, and what it was given last and all the rest is shown plain. So is
-   what it was given before, if it has written nothing at all.
-4. An output that cannot be written to is no failure of the renderer: that ends the run.
+1. A renderer is made with an output, whose `write` takes text, and gets copies of all events. If
+   the output is a terminal, their texts have passed `escape`, so writing them is harmless.
+2. It shows the answer. The plain sink shows warnings, failures and the command that resumes on
+   `notes`, as it does for a pipe.
+3. If a renderer fails, one line names it. The plain sink then shows the last arrival and the rest,
+   and also everything before if the renderer has written nothing.
+4. If the output cannot be written to, that is not the renderer's failure: the run ends.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from chatstream.sinks.output import Writer
 
 
 class Text:
-    """Where the renderer writes."""
+    """The output that a renderer gets."""
 
     def __init__(self, output: Writer) -> None:
         self._output = output
         self.failure: OSError | None = None
-        self.is_open = False  # the last line has no end yet
+        self.is_open = False  # the last line has no line end yet
         self.is_used = False
 
     def write(self, text: str) -> None:
@@ -46,7 +46,7 @@ class Text:
 
 
 class Beside:
-    """The notes, which on a terminal begin a line of their own."""
+    """The notes. On a terminal, each starts on a new line."""
 
     def __init__(self, notes: Writer, text: Text) -> None:
         self._notes = notes
@@ -63,9 +63,9 @@ Make = Callable[[Text], Sink]
 
 
 class ForeignSink:
-    """The renderer that `make` makes, held to these rules. `called` names it in a message.
+    """The renderer that `make` makes, under these rules. `called` names it in messages.
 
-    `plain` makes a plain sink with these notes. `terminal`: the output is one.
+    `plain` makes a plain sink for these notes. `terminal`: the output is a terminal.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ForeignSink:
         self._text = Text(output)
         self._plain = plain(Beside(notes, self._text) if terminal else notes)
         self._escapers = {Content: Escaper(), Reasoning: Escaper()} if terminal else {}
-        self._unseen: list[Arrival] = []  # texts, while nothing is written
+        self._unseen: list[Arrival] = []  # texts, as long as the renderer has written nothing
         self._sink: Sink | None = None
         try:
             self._sink = make(self._text)
@@ -118,11 +118,11 @@ class ForeignSink:
         self._plain.close()
 
     def _give_up(self, error: BaseException) -> None:
-        """The renderer is no longer used. Raises the failure of the output, if it is that."""
+        """Stop using the renderer. If the output failed, raise that instead."""
         if self._text.failure is not None:
             raise self._text.failure
         self._sink = None
-        message = f"the {self._called} failed, so the answer is shown plain: {what(error)}"
+        message = f"the {self._called} failed, so the answer is shown as plain text: {what(error)}"
         self._plain.write(Arrival([Warn("plugin", message)]))
         if not self._text.is_used:
             for arrival in self._unseen:
@@ -140,7 +140,7 @@ class ForeignSink:
 
 
 def _cleaned(value: Any) -> Any:
-    """JSON-like data whose texts are fit for a terminal."""
+    """JSON-like data with all texts escaped for a terminal."""
     match value:
         case str():
             return clean(value)

@@ -1,15 +1,16 @@
-"""Figures about the answer while it comes: `analysis` events, made of its text alone.
+"""Figures about the answer as it arrives: `analysis` events, made from its text alone.
 
-1. One comes at most every `EVERY_SECONDS`, if there is something new, and the last one right before
-   the end of the run, however it ends. On a failure without any text there is none.
-2. The work for an arrival depends on its own text only, and memory is bounded (`analysis.text`).
-3. The text is that of the answer: no reasoning, no call. The text of an answer that is continued
-   counts once, what is void does not count, and what all responses of a run say counts together.
-4. The confidence is the geometric mean of the probabilities of the answer's tokens, where the
-   server tells them.
-5. Analyzers of other packages get the same text and add their figures under their names. One that
-   fails is left out from there on, with a warning. It is copied where a response is whole.
-6. It also takes events that are numbered, as a recording has them: they stay numbered, and the
+1. There is at most one every `EVERY_SECONDS`, and only if there is new text. The last one comes
+   right before the end of the run, however it ends, unless the run failed without any text.
+2. The work for an arrival depends only on the text in it, and memory is bounded (`analysis.text`).
+3. Only the text of the answer counts, not reasoning or calls. If an answer is continued, its text
+   counts once. Text that is void does not count. The responses of a run are counted together.
+4. The confidence is the geometric mean of the probabilities of the answer's tokens, if the server
+   sends them.
+5. Analyzers of other packages get the same text, and their figures appear under their names. If
+   one fails, it is left out from then on, with a warning. Analyzers are copied whenever a response
+   is whole.
+6. The stage also accepts numbered events, as a recording has them. They stay numbered, and the
    `analysis` events among them are replaced.
 """
 
@@ -43,13 +44,13 @@ EVERY_SECONDS = 1.0
 
 
 class Analyzer(Protocol):
-    """What a package makes for each answer; `copy.deepcopy` has to be able to copy it."""
+    """Made by a package for each answer. It must work with `copy.deepcopy`."""
 
     def feed(self, text: str) -> None:
         """Take the next piece of the answer."""
 
     def figures(self) -> Mapping[str, Any]:
-        """The figures of what has come, as JSON takes them."""
+        """The figures so far, as values that JSON can hold."""
 
 
 Make = Callable[[], Analyzer]
@@ -60,9 +61,9 @@ def analyze(
     earlier: Sequence[Event] = (),
     clock: Clock = monotonic,
 ) -> Stage:
-    """The stage. `earlier` are the events of the answer that these arrivals continue.
+    """The stage. `earlier` has the events of the answer that these arrivals continue.
 
-    `plugins` has for each name how a message calls it, and what makes it.
+    `plugins` has, by name, what messages call a plugin, and the function that makes it.
     """
     return lambda arrivals: _Analyze(plugins, earlier, clock).run(arrivals)
 
@@ -77,10 +78,10 @@ class _Analyze:
         self._earlier = earlier
         self._clock = clock
         self._called = {name: called for name, (called, _) in plugins.items()}
-        self._warnings: list[Event] = []  # that are due
+        self._warnings: list[Event] = []  # not shown yet
         self._text = TextAnalysis()
         self._logprobs = Logprobs(0.0, 0)  # summed
-        self._speaks = False  # the last text was the answer's
+        self._speaks = False  # the last text was the answer, not reasoning
         self._plugins: dict[str, Analyzer] = {}
         for name, (_, make) in plugins.items():
             try:
@@ -89,10 +90,10 @@ class _Analyze:
                 self._fail(name, error)
         self._settle()
         self._has_text = self._is_over = False
-        self._is_new = False  # there is text that no event has told of
-        self._told: float | None = None  # when the last event was, or the first text
-        self._seq, self._t = -1, -1.0  # of the last event, where they are numbered
-        self._shift = 0  # of the numbers that follow
+        self._is_new = False  # some text is not in any event yet
+        self._told: float | None = None  # time of the last event, or of the first text
+        self._seq, self._t = -1, -1.0  # of the last event, if events are numbered
+        self._shift = 0  # added to all later numbers
 
     def run(self, arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
@@ -110,7 +111,7 @@ class _Analyze:
             close(arrivals)
 
     def _take(self, arrival: Arrival) -> None:
-        """The arrival, with what is to be said among its events."""
+        """Insert figures and warnings into this arrival."""
         out: list[Event] = []
         for event in arrival.events:
             if type(event) is Logprobs:
@@ -156,8 +157,8 @@ class _Analyze:
                 self._fail(name, error)
 
     def _settle(self) -> None:
-        """What has come is whole: nothing voids it any more."""
-        self._is_open = False  # a response has text
+        """The response is whole, so nothing can void it any more."""
+        self._is_open = False  # the current response has text
         self._settled = self._copied(self._text, self._plugins, self._logprobs)
 
     def _copied(
@@ -199,7 +200,7 @@ class _Analyze:
         return [Analysis(self._figures(), final=True)]
 
     def _figures(self) -> TextFigures:
-        """The figures of what has come."""
+        """The figures so far."""
         self._is_new = False
         figures = self._text.figures
         if (tokens := self._logprobs.tokens) > 0:
@@ -207,13 +208,13 @@ class _Analyze:
         for name, plugin in list(self._plugins.items()):
             try:
                 found = msgspec.json.encode(dict(plugin.figures()))
-                figures.plugins[name] = msgspec.json.decode(found)  # it stays as it is now
+                figures.plugins[name] = msgspec.json.decode(found)  # a copy that does not change
             except FAILURES as error:
                 self._fail(name, error)
         return figures
 
     def _inserted(self, events: list[Event]) -> list[Event]:
-        """These events and the warnings that are due, to come after the last one."""
+        """The warnings not shown yet and these events, numbered after the last event."""
         warnings, self._warnings = self._warnings, []
         events = [*warnings, *events]
         if self._seq >= 0:

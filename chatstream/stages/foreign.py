@@ -1,11 +1,12 @@
-"""Filters of other packages: a stage that we did not write, and that may fail in any way.
+"""Filters of other packages: stages that we did not write, and that may fail in any way.
 
-1. It stands behind the journal, and is given copies: nothing that it does changes what is kept.
-2. The event that opens the run and the terminal one do not go through it. They come before and
-   after all that the filter has said, so a run ends as it did, whatever the filter drops.
-3. If it fails, or ends before the run does, a warning names it. What it was given since it last
-   said something is passed on as it came, and so is the rest: no text is lost.
-4. The events that leave it are numbered again, without a gap; an event that it has made has the
+1. A filter comes after the journal and gets copies, so it changes nothing that is kept.
+2. The event that opens the run and the one that ends it bypass the filter. They are the first and
+   the last, so the run ends as it would without the filter.
+3. If a filter fails, yields something else than events, or ends before the run does, a warning
+   names it. Everything that it was given since its last output is then passed on unfiltered, and
+   so is the rest: no text is lost.
+4. The filter's events are numbered again, without a gap. An event that the filter made has the
    time of the one before it.
 """
 
@@ -18,13 +19,13 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Warn
+from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Warn, decode, encode
 from chatstream.flow import Arrival, Stage, close
 from chatstream.plugins import FAILURES, what
 
 
 def foreign(called: str, stage: Stage) -> Stage:
-    """The stage of another package, held to these rules. `called` names it in a message."""
+    """The stage of another package, under these rules. `called` names it in messages."""
     return lambda arrivals: _Foreign(called, stage, arrivals).run()
 
 
@@ -33,11 +34,11 @@ class _Foreign:
         self._called = called
         self._stage = stage
         self._arrivals = arrivals
-        self._left: Iterator[Arrival] = iter(())  # of these
-        self._given: list[Arrival] = []  # as they came, since it last said something
-        self._is_over = False  # all that comes was given
-        self._end: list[Event] = []  # the terminal event, once it has come
-        self._failure: Exception | None = None  # of what is in front of the filter
+        self._left: Iterator[Arrival] = iter(())  # what is left of the arrivals
+        self._given: list[Arrival] = []  # unfiltered, since its last output
+        self._is_over = False  # everything was given
+        self._end: list[Event] = []  # the terminal event, once it is there
+        self._failure: Exception | None = None  # raised before the filter, not by it
         self._seq, self._t = -1, 0.0
 
     def run(self) -> Iterator[Arrival]:
@@ -48,8 +49,7 @@ class _Foreign:
             try:
                 filtered = iter(self._stage(self._source()))
                 for arrival in filtered:
-                    if not isinstance(arrival, Arrival):
-                        raise TypeError(f"it gave {type(arrival).__name__}, not Arrival")
+                    _check(arrival)
                     self._given.clear()
                     yield self._numbered(arrival)
                 if not self._is_over:
@@ -71,7 +71,7 @@ class _Foreign:
             close(self._arrivals)
 
     def _opening(self) -> Iterator[Arrival]:
-        """The event that opens the run, if there is one; the filter is given what follows."""
+        """The event that opens the run, if there is one; the filter gets the rest."""
         for arrival in self._arrivals:
             if arrival.events and isinstance(opening := arrival.events[0], Metadata):
                 del arrival.events[0]
@@ -80,7 +80,7 @@ class _Foreign:
             return
 
     def _source(self) -> Iterator[Arrival]:
-        """What the filter is given."""
+        """What the filter gets: copies."""
         try:
             for arrival in self._left:
                 if arrival.events:
@@ -94,7 +94,7 @@ class _Foreign:
         self._is_over = True
 
     def _rest(self) -> Iterator[Arrival]:
-        """What comes after a failure."""
+        """The arrivals after a failure."""
         return iter(()) if self._is_over else self._left
 
     def _numbered(self, arrival: Arrival) -> Arrival:
@@ -103,6 +103,19 @@ class _Foreign:
             self._t = max(event.t, self._t)
             event.seq, event.t = self._seq, self._t
         return arrival
+
+
+def _check(arrival: object) -> None:
+    """Raise an exception if this is not an arrival of events that JSON can hold."""
+    if not isinstance(arrival, Arrival):
+        raise TypeError(f"it yielded {type(arrival).__name__} instead of Arrival")
+    for event in arrival.events:
+        kind = type(event)
+        if not isinstance(event, Event):
+            raise TypeError(f"it yielded {kind.__name__} instead of an event")
+        if isinstance(event, Done | Error):
+            raise TypeError(f"it yielded {kind.__name__}, but the end is not up to a filter")
+        decode(encode(event))
 
 
 def _copied(event: Event) -> Event:

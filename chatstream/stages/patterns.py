@@ -1,14 +1,14 @@
-r"""Regular expressions over a text that is still coming.
+r"""Regular expressions over a text that is still arriving.
 
-1. A text matches as soon as what has come of it ends with a match: `\d+` is over after its first
-   digit. So where the text is cut into pieces makes no difference, and nothing is held back.
-2. Work is bounded for each character, by the size of the pattern, whatever the text: all ways to
-   match are followed at once (Thompson's construction), none is ever tried again. There is no
-   backtracking, so no pattern is catastrophic. A match may be of any length; no text is kept.
-3. The syntax, and what a single character matches, are those of Python's `re`. What needs the text
-   again is refused: back references, lookahead and lookbehind, atomic groups. So are patterns that
-   match without any text, those that only match at the end of the text, and large ones.
-4. `\b`, `\B` and the `$` of `(?m)` depend on the next character; a match that ends with one of them
+1. A match counts as soon as the text so far ends with one: `\d+` matches after its first digit. So
+   it makes no difference where the text is cut into pieces, and nothing is held back.
+2. The work for each character is bounded by the size of the pattern, whatever the text. All
+   possible matches are followed at once (Thompson's construction), so there is no backtracking,
+   and no pattern is catastrophic. A match may have any length; no text is kept.
+3. The syntax, and what a single character matches, are those of Python's `re`. Patterns are refused
+   if they need earlier or later text (back references, lookahead and lookbehind, atomic groups), if
+   they match an empty text or only at the end of the text, or if they are too large.
+4. `\b`, `\B` and the `$` of `(?m)` depend on the next character. A match that ends with one of them
    ends before that character.
 """
 
@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 MAX_CHARACTERS = 1000
-"""Of a pattern."""
+"""The longest pattern."""
 MAX_NODES = 500
-"""Of what a pattern becomes; `x{100}` is a hundred."""
-_MAX_CACHED = 20_000  # transitions, about 3 MB; then the cache is emptied
+"""The largest compiled pattern; `x{100}` has a hundred nodes."""
+_MAX_CACHED = 20_000  # transitions, about 3 MB; the cache is emptied when it is full
 
-_REPEATS = {"MAX_REPEAT", "MIN_REPEAT"}  # which of them is greedy does not matter: see rule 1
+_REPEATS = {"MAX_REPEAT", "MIN_REPEAT"}  # greedy or not makes no difference: see rule 1
 _REFUSED = {
     "GROUPREF": "a back reference",
     "GROUPREF_IGNORE": "a back reference",
@@ -52,7 +52,7 @@ class PatternError(ValueError):
 
 
 class _Node(NamedTuple):
-    """One of: a test of a character, an assertion about a place, a fork; the end has no `out`."""
+    """A test of a character, an assertion about a position, or a fork. The end has no `out`."""
 
     out: tuple[int, ...] = ()
     test: _Test | None = None
@@ -60,7 +60,7 @@ class _Node(NamedTuple):
 
 
 class _Before(NamedTuple):
-    """What the place after a character depends on."""
+    """What an assertion needs to know about the text before a position."""
 
     is_start: bool = True
     is_word: bool = False
@@ -68,12 +68,14 @@ class _Before(NamedTuple):
 
 
 class _State:
-    """All places in the pattern where the text so far may be, and where characters lead to."""
+    """All positions in the pattern that the text so far can reach, and the next states."""
 
     def __init__(self, nodes: frozenset[int], before: _Before) -> None:
         self.nodes = nodes
         self.before = before
-        self.next: dict[str, _State | bool] = {}  # or the end: True after, False before it
+        self.next: dict[
+            str, _State | bool
+        ] = {}  # a bool: a match ends, True after this character, False before it
 
 
 class Pattern:
@@ -94,17 +96,17 @@ class Pattern:
         except (RecursionError, OverflowError) as error:
             raise PatternError("it is nested too deeply") from error
         if self._closure([self._first], None, None)[1]:
-            raise PatternError("it matches without any text")
+            raise PatternError("it matches an empty text")
         self._states: dict[tuple[frozenset[int], _Before], _State] = {}
         self._cached = 0
         self._state = self._begin()
 
     def reset(self) -> None:
-        """Another text begins."""
+        """Begin another text."""
         self._state = self._begin()
 
     def find(self, text: str) -> int | None:
-        """Take more of the text. Where in it the match ends, if it does; then nothing more."""
+        """Take more of the text. Return where in it the match ends; then take no more."""
         state = self._state
         for at, character in enumerate(text):
             following = state.next.get(character)
@@ -138,7 +140,7 @@ class Pattern:
         return following
 
     def _step(self, state: _State, character: str) -> _State | bool:
-        """Where this character leads to."""
+        """The state after this character."""
         nodes, is_over = self._closure(state.nodes, state.before, character)
         if is_over:
             return False
@@ -156,9 +158,10 @@ class Pattern:
     def _closure(
         self, nodes: Iterable[int], before: _Before | None, after: str | None
     ) -> tuple[set[int], bool]:
-        """What can be reached from these without a character, and whether the end can.
+        """The nodes reachable from these without a character, and whether the end is among them.
 
-        `before` None: every assertion holds. `after` None: the next character is not known.
+        If `before` is None, every assertion holds. If `after` is None, the next character is not
+        known.
         """
         seen: set[int] = set()
         left = list(nodes)
@@ -188,7 +191,7 @@ class Pattern:
         is_word = character.isalnum() or character == "_"
         return is_word and (character.isascii() or not self._ascii)
 
-    # ---- from what `re` has parsed to nodes; each returns the first of them, `then` follows
+    # ---- from the parse tree of `re` to nodes; each returns the first node, and `then` comes after
 
     def _node(self, node: _Node) -> int:
         if len(self._nodes) >= MAX_NODES:
@@ -215,14 +218,14 @@ class Pattern:
                 least, most, items = value
                 return self._repeat(least, most, items, then, flags)
             case _ if kind in _REFUSED:
-                raise PatternError(f"it has {_REFUSED[kind]}, which a stream cannot look up")
+                raise PatternError(f"it has {_REFUSED[kind]}, which does not work on a stream")
         test = re.compile(_source(kind, value), flags & (re.I | re.S | re.A)).match
         return self._node(_Node((then,), test))
 
     def _repeat(self, least: int, most: int, items: Any, then: int, flags: int) -> int:
         if least > MAX_NODES:
             raise PatternError("it is too large")
-        if most > MAX_NODES:  # without a limit, or with one that makes no difference
+        if most > MAX_NODES:  # unlimited
             if most < 2**31 - 1:
                 raise PatternError("it is too large")
             loop = self._node(_Node())
@@ -239,7 +242,9 @@ class Pattern:
     def _place(self, at: str, then: int, flags: int) -> int:
         is_multiline = bool(flags & re.MULTILINE)
         if at == "END_STRING" or (at == "END" and not is_multiline):
-            raise PatternError(r"$ and \Z are the end of the answer; for that of a line, use (?m)$")
+            raise PatternError(
+                r"$ and \Z match at the end of the answer; use (?m)$ for the end of a line"
+            )
         if at == "END":
             at = "END_LINE"
         elif at == "BEGINNING":

@@ -1,14 +1,14 @@
-"""An answer ends early, where the user has said: `--stop-when 'REGEX | N tokens'`.
+"""Ends an answer early if the user wants it: `--stop-when 'REGEX | N tokens'`.
 
-1. The answer ends right behind the first match (`patterns`), or with the token of that number, as
-   one piece of the answer that the server sends is one. Nothing behind it passes, and what is read
-   of the response is over: its connection is closed. Nothing is held back.
-2. It ends as a whole answer does, with the finish reason `stop_condition`. The counts that came
-   with the same read still pass.
-3. Only the text of the answer counts: no reasoning and no call. A match lies within one response;
-   tokens are those of all responses together.
-4. Of an answer that is continued, the earlier part counts too, its tokens estimated from its
-   length. If it is over with that, nothing is asked.
+1. The answer ends right after the first match (`patterns`), or with the Nth token. Each piece of
+   the answer that the server sends counts as one token. Nothing after the end passes, and the
+   connection is closed. Nothing is held back.
+2. The answer ends like a whole one, with the finish reason `stop_condition`. Usage that came with
+   the same read still passes.
+3. Only the text of the answer counts, not reasoning or calls. A match lies within one response;
+   tokens are counted over all responses.
+4. If an answer is continued, its earlier part counts, too. The tokens of that part are estimated
+   from its length. If the earlier part already meets the condition, no request is sent.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from chatstream.events import Content, Event, Fate, Usage, voids
 from chatstream.flow import Arrival, Finish, Stage, close
 from chatstream.stages.patterns import Pattern, PatternError
 
-_TOKENS = re.compile(r"\s*([0-9]{1,9})\s+tokens?\s*")
+_TOKENS = re.compile(r"\s*([-+.,_0-9]+)\s*tokens?\s*", re.IGNORECASE)
 
 
 class Condition(Protocol):
-    """What ends an answer."""
+    """A condition that ends an answer."""
 
     def find(self, delta: str) -> int | None:
-        """Take the next piece. How much of it belongs to the answer, if it is the last."""
+        """Take the next piece. If the answer ends in it, return how much of it still belongs."""
 
     def recall(self, text: str) -> bool:
-        """Take text that an earlier run has of the answer. Whether the answer is over with it."""
+        """Take text of the answer from an earlier run. Return whether the answer ends with it."""
 
     def settle(self) -> None:
-        """A response is whole, and another may follow."""
+        """The response is whole, and another one may follow."""
 
     def restart(self) -> None:
-        """What came since the last response that is whole does not count."""
+        """Forget the text since the last whole response."""
 
 
 class _Match:
@@ -79,7 +79,7 @@ class _Tokens:
 
 
 class BadCondition(ValueError):
-    """A text that describes no condition; the message says what it is."""
+    """The text is not a condition; the message says why."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -89,23 +89,25 @@ class BadCondition(ValueError):
 def condition(text: str, token_bytes: float = 4.0) -> Condition:
     """The condition that this text describes, for one answer. Raises `BadCondition`.
 
-    `token_bytes` is the size of a token in what an earlier run has of the answer.
+    `token_bytes` is the size of a token, used to estimate the tokens of an earlier part.
     """
     if tokens := _TOKENS.fullmatch(text):
-        if (most := int(tokens[1])) == 0:
-            raise BadCondition("is 0 tokens, which is no answer", "give a number of at least 1")
-        return _Tokens(most, token_bytes)
+        if re.fullmatch("0*[1-9][0-9]{0,8}", tokens[1]) is None:
+            raise BadCondition(
+                "takes a whole number of tokens, from 1 to 999999999", "for example: '200 tokens'"
+            )
+        return _Tokens(int(tokens[1]), token_bytes)
     try:
         return _Match(Pattern(text))
     except PatternError as error:
         raise BadCondition(
-            f"is not a regular expression that can be used: {error}",
+            f"is not a usable regular expression: {error}",
             "for example: 'Conclusion:' or '200 tokens'",
         ) from error
 
 
 def stopping(when: Condition, earlier: Sequence[Event] = ()) -> Stage:
-    """The stage. `earlier` are the events of the answer that this one continues."""
+    """The stage. `earlier` has the events of the answer that this one continues."""
 
     def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         try:
@@ -126,7 +128,7 @@ def stopping(when: Condition, earlier: Sequence[Event] = ()) -> Stage:
 
 
 def _is_over(earlier: Sequence[Event], when: Condition) -> bool:
-    """Whether the answer is over with its earlier part."""
+    """Whether the earlier part already meets the condition."""
     for event in earlier:
         if type(event) is Content and when.recall(event.delta):
             return True
@@ -136,7 +138,7 @@ def _is_over(earlier: Sequence[Event], when: Condition) -> bool:
 
 
 def _taken(events: list[Event], when: Condition) -> list[Event] | None:
-    """The events with which the answer ends; None if it goes on."""
+    """The events up to the end of the answer; None if it continues."""
     for at, event in enumerate(events):
         if type(event) is Content:
             end = when.find(event.delta)

@@ -1,4 +1,4 @@
-"""What runs came to, together and by group: ends, latencies, tokens, cost, recoveries. Pure.
+"""The figures of runs, together and by group: ends, latencies, tokens, cost, recoveries. Pure.
 
 1. A run is whole, stopped by the user, or failed. `outcomes` counts each kind of end.
 2. Percentiles are those of the runs that have the figure, and None for too few runs

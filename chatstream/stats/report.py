@@ -1,9 +1,9 @@
-"""What runs came to, as one screen of text, or as a table for a pipe.
+"""The figures of runs, as one screen of text, or as a table for a pipe.
 
-1. Pure: totals in, lines or rows out. Every meaning that a colour has stands in the text as well.
+1. Pure: totals in, lines or rows out. Whatever a colour means is also in the text.
 2. No line is wider than `width`. Groups that do not fit as a table stand below each other, with the
    same figures.
-3. A dash is a figure that is not known, or that takes more runs; "≈" marks a sum with estimates.
+3. A dash marks a figure that is unknown or needs more runs; "≈" marks a sum with estimates.
 """
 
 from __future__ import annotations

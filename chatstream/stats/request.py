@@ -45,7 +45,7 @@ def _show(history: History, since: str | None, begin: str, by: By, *, as_json: b
         exits.note(
             "there are no runs yet; `chatstream ask` starts one"
             if since is None
-            else f"there are no runs since {since}; without --since all of them are counted"
+            else f"there are no runs since {since}; leave out --since to count all runs"
         )
     if not runs:
         return

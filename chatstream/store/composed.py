@@ -35,7 +35,7 @@ _line = msgspec.json.Decoder(_Line)
 
 
 class Composed:
-    """What is known of one document. `key` tells it from all others.
+    """The records of one document, which `key` identifies.
 
     `begin` may be called from any thread. Raises `UsageError` if another process writes the
     document, `JournalError` if the file cannot be used.
@@ -54,7 +54,8 @@ class Composed:
         try:
             if not self._lock.take(alone=True):
                 raise UsageError(
-                    "this document is being written by another process", hint="wait for its end"
+                    "this document is being written by another process",
+                    hint="wait until it has finished",
                 )
             self._read()
         except BaseException:

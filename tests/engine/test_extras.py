@@ -99,10 +99,10 @@ def test_an_answer_without_a_match_is_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("(", "is not a regular expression that can be used: missing )"),
-        ("a*", "it matches without any text"),
-        ("end$", "are the end of the answer"),
-        ("0 tokens", "is 0 tokens"),
+        ("(", "is not a usable regular expression: missing )"),
+        ("a*", "it matches an empty text"),
+        ("end$", "match at the end of the answer"),
+        ("0 tokens", "a whole number of tokens"),
         ("", "is empty"),
     ],
 )

@@ -86,8 +86,8 @@ def test_a_cancelled_batch_raises_the_reason() -> None:
     ("given", "says"),
     [
         ({"nonsense": 1}, "unknown option"),
-        ({"tools": ["read_file"]}, "a batch calls no tools"),
-        ({"execute": print}, "a batch calls no tools"),
+        ({"tools": ["read_file"]}, "a batch cannot call tools"),
+        ({"execute": print}, "a batch cannot call tools"),
         ({"provider": "nobody"}, "unknown provider"),
     ],
 )

@@ -173,7 +173,7 @@ def test_a_success_that_says_that_nothing_remains_for_hours_is_the_last() -> Non
     assert len(Run(gates, server).finish()) == 4
     with pytest.raises(RateLimited, match="used up") as raised:
         Run(gates, server).finish()
-    assert raised.value.hint == "the server asks to wait 5 h"
+    assert raised.value.hint == "the server asks for a wait of 5 h"
 
 
 def test_a_refusal_halves_what_is_under_way_and_successes_add_to_it() -> None:

@@ -72,8 +72,8 @@ def test_a_row_that_does_not_fit_its_columns_is_wrong(tmp_path: Path) -> None:
     found = lines(tmp_path / "a.csv", b'a,b\n1\n1,2,3\n1,\xff\n1,"2"3\n1,2\n', "{a}{b}")
     assert [it.prompt for it in found] == [None, None, None, None, "12"]
     assert [it.wrong for it in found[:2]] == [
-        "it has 1 cell, but there are 2 columns",
-        "it has 3 cells, but there are 2 columns",
+        "it has 1 cell, but the header has 2 columns",
+        "it has 3 cells, but the header has 2 columns",
     ]
     assert "not UTF-8" in str(found[2].wrong)
     assert "not CSV" in str(found[3].wrong)
@@ -82,7 +82,7 @@ def test_a_row_that_does_not_fit_its_columns_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "template", "says"),
     [
-        ("a.csv", None, "a template has to say what to ask"),
+        ("a.csv", None, "it needs a --template"),
         ("a.csv", "{nmae}", "has no column 'nmae'"),
         ("twice.csv", "{name}", "has several columns 'name'"),
         ("a.jsonl", "{name}", "--template is for CSV"),

@@ -93,7 +93,7 @@ def test_who_waits_at_the_server_is_told_and_for_how_long_it_wants_all_to_wait(
     situation.pass_(LINE_SECONDS)
     assert capsys.readouterr().err.splitlines() == [
         "batch: 0/100 · 7 queued",
-        "batch: 0/100 · the server asks to wait 42 s",
+        "batch: 0/100 · the server asks for a wait of 42 s",
     ]
 
 
@@ -105,7 +105,7 @@ def test_only_the_first_failures_are_told_one_by_one(capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "failed: id0: reason 0␛[2J"
     assert len(lines) == MOST_TOLD + 1
-    assert lines[-1] == "failed: further failures are only in the output"
+    assert lines[-1] == "failed: see the output for the other failures"
 
 
 def test_the_end_says_what_there_is_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_the_end_says_what_there_is_and_what_to_do(capsys: pytest.CaptureFixture
     situation.reporter.conclude(OUT, 0, 0, situation.token)
     figures = "100 answers/s, 500 tokens/s in 10 s"
     assert capsys.readouterr().err.splitlines() == [
-        f"batch: 1,000 answered, 3 failed, 20 were there already, {figures}",
+        f"batch: 1,000 answered, 3 failed, 20 already in the output, {figures}",
         "--retry-failed asks the 3 failed lines again",
         f"batch: 1,000 answered, {figures}",
         f"batch: 1,000 answered, {figures}",

@@ -570,8 +570,8 @@ def test_the_pause_may_stand_in_the_body_or_the_message(body: object, seconds: f
 
 def test_a_pause_is_told_in_the_hint_of_a_failure_that_may_pass() -> None:
     long = coded("usage_limit_reached", "m", resets_in_seconds=9568)
-    assert fail(429, long).hint == "the server asks to wait 2 h 39 min"
-    assert fail(429, "m", retry_after="3").hint == "the server asks to wait 3 s"
+    assert fail(429, long).hint == "the server asks for a wait of 2 h 39 min"
+    assert fail(429, "m", retry_after="3").hint == "the server asks for a wait of 3 s"
     assert fail(429, "m").hint == RateLimited.hint
 
 

@@ -117,8 +117,8 @@ def test_wherever_it_fails_the_rest_is_shown_plain_and_one_line_names_it(
     shown = Shown(lambda output: Brackets(output, fails, error))
     assert shown.output.text.replace("[", "").replace("]", "") == "".join(WORDS)
     (line,) = shown.notes.text.splitlines()
-    named = "warning: the renderer 'r' of the package 'p' failed, so the answer is shown plain: "
-    assert line.startswith(named)
+    named = "the renderer 'r' of the package 'p' failed, so the answer is shown as plain text: "
+    assert line.startswith(f"warning: {named}")
     assert type(error).__name__ in line
 
 

@@ -114,11 +114,34 @@ def gives_something_else(arrivals: Iterator[Arrival]) -> Iterator[Any]:
         yield arrival.events
 
 
+def gives_no_events(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+    yield next(arrivals)
+    yield Arrival(None)  # type: ignore[arg-type]
+
+
+def gives(*events: Any) -> Stage:
+    """Yields the first arrival, then these events."""
+
+    def stage(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        yield next(arrivals)
+        next(arrivals)
+        yield Arrival([*events])
+
+    return stage
+
+
 FAILING: dict[str, Callable[[], Stage]] = {
     "at once": lambda: fails_at_once,
     "not a stage": lambda: lambda arrivals: None,  # type: ignore[dict-item, return-value]
     "exit": lambda: fails_at(3, SystemExit(1)),
     "something else": lambda: gives_something_else,
+    "no event": lambda: gives(Content("x"), "text"),
+    "no arrival's events": lambda: gives_no_events,
+    "no text": lambda: gives(Content(5)),  # type: ignore[arg-type]
+    "no Unicode": lambda: gives(Content("\udc80")),
+    "no time": lambda: gives(Content("x", t="now")),  # type: ignore[arg-type]
+    "no message": lambda: gives(Warn("plugin", None)),  # type: ignore[arg-type]
+    "an end": lambda: gives(Error("filter", "no", True, True)),
     "the last one": lambda: ends_at(12),
     **{f"raises {at}": partial(fails_at, at, KeyError("k")) for at in range(13)},
     **{f"ends {at}": partial(ends_at, at) for at in range(13)},

@@ -144,11 +144,20 @@ def test_if_an_earlier_part_is_all_of_it_nothing_is_asked(when: str) -> None:
     assert (text, finish.reason, source.given) == ("", "stop_condition", 0)
 
 
+NO_NUMBERS = ("0 tokens", "-1 tokens", "1.5 tokens", "1,000 tokens", "9999999999 tokens")
+
+
+@pytest.mark.parametrize("when", ["2 tokens", "2tokens", " 02 Tokens "])
+def test_a_number_of_tokens_may_be_written_in_several_ways(when: str) -> None:
+    text, _, _ = passed(when, *pieces("abc"))
+    assert text == "ab"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("0 tokens", "is 0 tokens, which is no answer"),
-        ("(", r"is not a regular expression that can be used: missing \)"),
+        *((it, "takes a whole number of tokens, from 1") for it in NO_NUMBERS),
+        ("(", r"is not a usable regular expression: missing \)"),
     ],
 )
 def test_what_is_no_condition_is_refused(text: str, words: str) -> None:
