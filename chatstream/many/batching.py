@@ -112,9 +112,9 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
         if plan.differs is not None:
-            exits.warn(
-                [f"{wanted.out} has answers {_OTHER.format(plan.differs.replace('_', '-'))}"]
-            )
+            option = plan.differs.replace("_", "-")
+            was = f"answers in {wanted.out} were asked with another --{option}, and are kept"
+            exits.warn([f"{was}; for new ones, name another file with --out"])
     if not token.cancelled:
         tidy(resolved.settings)
     return _status(batch, failed, token)
@@ -152,9 +152,6 @@ def results(
         error = ChatstreamError.__new__(class_of(why.code))
         ChatstreamError.__init__(error, why.message, hint=why.hint, status=why.status)
         raise error
-
-
-_OTHER = "asked with another --{}; they are kept, and for new ones --out has to name another file"
 
 
 class _Plan:

@@ -201,7 +201,14 @@ def _check(template: str | None, columns: list[str], name: str) -> None:
             hint=f'for example --template "… {{{columns[0]}}} …"; columns: {named}',
         )
     for hole in _HOLE.finditer(template):
-        if (column := hole[1]) is not None and column not in columns:
+        if (column := hole[1]) is None:
+            continue
+        if columns.count(column) > 1:
+            raise UsageError(
+                f"--template: {name} has several columns {column!r}",
+                hint="give each column a name of its own",
+            )
+        if column not in columns:
             there = f"columns: {named}"
             raise UsageError(
                 f"--template: {name} has no column {column!r}",

@@ -137,6 +137,8 @@ def _asked(line: Line) -> _Asked:
 def _loaded(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"it is not UTF-8: byte 0x{data[error.start]:02x}") from error
     except (ValueError, RecursionError) as error:
         why = "too deep" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"it is not JSON: {why}") from error

@@ -309,14 +309,21 @@ def test_a_full_disk_is_a_failure(server: Answering, source: Path) -> None:
     assert "cannot write the output" in done.stderr
 
 
-def test_the_cost_limit_stops_it_with_7_and_what_was_answered_is_there(
-    source: Path, out: Path, server: Answering
+def test_the_cost_limit_stops_it_with_7_and_a_higher_one_continues(
+    monkeypatch: pytest.MonkeyPatch, server: Answering, source: Path, out: Path
 ) -> None:
-    flags = [*server_flags("openai", f"{server.url}/v1", "gpt-4o-mini"), "--out", str(out)]
-    done = run_here(["batch", str(source), *flags, "-j", "1", "--max-cost", "0.00001"])
+    config = source.with_name("config.toml")
+    config.write_text("[prices]\nm = { input = 0.0, output = 1000.0 }\n")
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+    done = batch(server, source, "--out", str(out), "-j", "1", "--max-cost", "0.02")
     assert done.status == 7
-    assert "run it again to continue" in done.stderr
+    assert done.stderr.endswith("run it again to continue\n")
     assert 0 < len(lines_in(out)) == server.asked.total() < COUNT
+    assert batch(server, source, "--out", str(out), "--max-cost", "2").status == 0
+    assert [it["content"] for it in lines_in(out)] == [
+        answer_to(f"prompt {number}") for number in range(COUNT)
+    ]
+    assert set(server.asked.values()) == {1}
 
 
 def test_fail_fast_asks_nothing_more(source: Path, out: Path) -> None:

@@ -84,14 +84,16 @@ def test_a_row_that_does_not_fit_its_columns_is_wrong(tmp_path: Path) -> None:
     [
         ("a.csv", None, "it needs a --template"),
         ("a.csv", "{nmae}", "has no column 'nmae'"),
+        ("twice.csv", "{name}", "has several columns 'name'"),
         ("a.jsonl", "{name}", "--template is for CSV"),
     ],
 )
 def test_a_template_that_does_not_fit_is_told(
     tmp_path: Path, name: str, template: str | None, says: str
 ) -> None:
+    head = "name,name" if name == "twice.csv" else "name,city"
     with pytest.raises(UsageError, match=says) as raised:
-        lines(tmp_path / name, "name,city\nAnn,Bath\n", template)
+        lines(tmp_path / name, f"{head}\nAnn,Bath\n", template)
     assert raised.value.hint
 
 
