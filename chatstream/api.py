@@ -109,8 +109,7 @@ def stream(
     headers={…}            Also send these headers. They replace chatstream's own of the same names.
     analyze                Count words, keywords, repetition and more in the answer.
                            [default: False]
-    filters=[…]            Pass the answer through these filters, in order, which other packages
-                           add.
+    filters=[…]            Pass the answer through these filters of other packages, in order.
     options={…}            Send these extra options, by the server's names for them; the values are
                            JSON.
     on_drop                What to do if the answer breaks off: continue, restart, stop or fallback.

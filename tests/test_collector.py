@@ -9,6 +9,7 @@ import contextlib
 import gc
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,6 +82,11 @@ def test_a_command_that_shows_no_answer_has_a_collector(arguments: list[str]) ->
 
 def test_the_first_answer_ends_the_delay() -> None:
     assert _at_the_end("ask", "-p", "demo", "-m", "demo-fast", "hi") == "True True"
+
+
+def test_a_batch_ends_the_delay_with_its_first_request(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("hi")
+    assert _at_the_end("batch", str(tmp_path / "prompts.txt"), "-p", "demo") == "True True"
 
 
 def test_what_is_made_while_it_is_late_is_collected_all_the_same() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from chatstream.cancel import CancelToken
 from chatstream.chat import fullness
 from chatstream.engine.settings import Settings
 from chatstream.errors import ContextLength, CostLimit, HungUp, Terminated
 from chatstream.events import Context, Error
 from chatstream.flow import Arrival, close
 from chatstream.sinks.output import put
-from chatstream.terminal.answering import Answering
 from chatstream.terminal.look import ends_line, is_screen
 
 
@@ -24,10 +24,15 @@ def part(text: str, settings: Settings) -> None:
 
 
 def in_our_words(
-    answering: Answering, follows: bool, arrivals: Iterator[Arrival]
+    token: CancelToken,
+    settings: Callable[[], Settings],
+    resume: str,
+    follows: bool,
+    arrivals: Iterator[Arrival],
 ) -> Iterator[Arrival]:
-    """Make the notes of an answer name the commands of a chat. Drop the one about a full window:
-    the chat adds its own after the answer. `follows`: the question follows others.
+    """Make the notes of an answer name the commands of a chat, `resume` among them. Drop the one
+    about a full window: the chat adds its own after the answer. `follows`: the question follows
+    others. `token` is that of the answer, and its settings are asked for when they are needed.
     """
     try:
         for arrival in arrivals:
@@ -35,12 +40,10 @@ def in_our_words(
                 if isinstance(event, Context) and not event.left_out:
                     arrival.events.remove(event)
                 elif isinstance(event, Error):
-                    if event.resume and not isinstance(
-                        answering.token.reason, (HungUp, Terminated)
-                    ):
-                        event.resume = "/continue"  # else there is no prompt any more
+                    if event.resume and not isinstance(token.reason, (HungUp, Terminated)):
+                        event.resume = resume  # else there is no prompt any more
                     if event.code == ContextLength.code:
-                        trims = answering.settings.trim
+                        trims = settings().trim
                         event.hint = fullness.way_out(event.hint, follows=follows, trims=trims)
                     elif event.code == CostLimit.code and event.hint:
                         event.hint = event.hint.replace("--max-cost", "/set max_cost USD")

@@ -356,7 +356,9 @@ class _Chat:
         watching = (
             turn.heard.stage,
             partial(self._answered, turn),
-            partial(in_our_words, answering, follows),
+            partial(
+                in_our_words, answering.token, lambda: answering.settings, "/continue", follows
+            ),
         )
         untie = self._stop.tie(answering.token)
         try:

@@ -338,7 +338,7 @@ class Session:
         """The next question follows the answer before the last. Raises `UsageError`."""
         if not self.turns:
             raise UsageError("there is no question yet")
-        self._chosen = True
+        self._chosen, self.compared = True, []
         self.stopped = self.stopped_model = self.unanswered = self.editing = None
         taken = self.turns.pop()
         if self.turns and not self.turns[-1].answer.complete:

@@ -32,7 +32,7 @@ COMPLETE = "_CHATSTREAM_COMPLETE"
 
 
 class Command(TyperCommand):
-    """A command with our help. It drops no value; those of `OPTIONAL` may be left out.
+    """A command with our help. It drops no value; the values of `OPTIONAL` may be left out.
 
     The attribute `options` of its function adds to the options of the signature.
     """
@@ -194,7 +194,7 @@ def is_question(argument: str) -> bool:
 
 
 def is_name(argument: str) -> bool:
-    """Whether an argument may be the name of a model: it is no option and has no blank in it."""
+    """Whether an argument may be the name of a model: not an option, and without spaces."""
     return bool(argument) and not argument.startswith("-") and not any(map(str.isspace, argument))
 
 
@@ -203,14 +203,14 @@ OPTIONAL: dict[str, tuple[Callable[[str], bool], str]] = {
     "--pick": (str.isdigit, "0"),  # the one that is then asked for
     "--quick": (is_name, ""),
 }
-"""Options that may be without a value: what can be one, and what stands for none."""
+"""Options whose value may be left out: what can be a value, and what is used without one."""
 
 
 def with_optional(arguments: list[str]) -> list[str]:
     """The arguments, with a value for each of the `OPTIONAL` options that has none.
 
-    It has none at the end, and before anything that cannot be its value: an option, or the
-    question.
+    An option has none if it comes last, or before anything that cannot be its value: another
+    option, or the question.
     """
     for option in OPTIONAL.keys() & arguments:
         arguments = with_value(arguments, option, *OPTIONAL[option])

@@ -1,4 +1,4 @@
-"""`chatstream batch`: many prompts from a file, some at a time."""
+"""`chatstream batch`: many prompts from a file, several at a time."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -45,7 +45,7 @@ def batch(
         typer.Argument(
             metavar="FILE",
             parser=input_file,
-            help="Text, a prompt per line; JSON Lines; or CSV. - is standard input.",
+            help="Text with one prompt per line, JSON Lines or CSV; - is standard input.",
         ),
     ],
     out: Annotated[
@@ -55,7 +55,7 @@ def batch(
             parser=file_path,
             metavar="FILE",
             show_default="standard output",
-            help="Append the answers to this file. Run again, only missing ones are asked.",
+            help="Append the answers to this file. A rerun asks only what is missing.",
         ),
     ] = None,
     jobs: Annotated[
@@ -69,25 +69,29 @@ def batch(
         typer.Option(
             "--template",
             metavar="TEXT",
-            help="The prompt for each row of CSV; {NAME} is the cell of that column.",
+            help="The prompt for each CSV row; {NAME} is the value in that column.",
         ),
     ] = None,
     unordered: Annotated[
-        bool, typer.Option("--unordered", help="Write answers as they come, in any order.")
+        bool, typer.Option("--unordered", help="Write answers as they arrive, not in input order.")
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also ask again what failed before.")
+        bool, typer.Option("--retry-failed", help="Retry the prompts that failed before.")
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Ask nothing more after a failure.")
+        bool, typer.Option("--fail-fast", help="Stop after the first failure.")
     ] = False,
     rpm: Annotated[
         int | None,
-        typer.Option("--rpm", parser=whole(1), metavar="N", help="Send N requests per minute."),
+        typer.Option(
+            "--rpm", parser=whole(1), metavar="N", help="Send at most N requests per minute."
+        ),
     ] = None,
     tpm: Annotated[
         int | None,
-        typer.Option("--tpm", parser=whole(1), metavar="N", help="Use N tokens per minute."),
+        typer.Option(
+            "--tpm", parser=whole(1), metavar="N", help="Use at most N tokens per minute."
+        ),
     ] = None,
     role: RoleName = None,
     var: Var = None,
@@ -95,7 +99,7 @@ def batch(
     log: Log = None,
     **flags: Any,
 ) -> int:
-    """Answer many prompts from a file, some at a time.
+    """Answer many prompts from a file, several at a time.
 
     The answers are JSON Lines. Exit status: 0 all answered, 1 some failed, 2 usage or
     configuration, 3 stopped by a refusal or a quota, 7 cost limit, 130 Ctrl+C.

@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "batch": (
         "chatstream.cli.batch:batch",
-        "Answer many prompts from a file, some at a time.",
+        "Answer many prompts from a file, several at a time.",
     ),
     "compose": (
         "chatstream.cli.compose:compose",
@@ -77,7 +77,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "stats": (
         "chatstream.cli.stats:stats",
-        "Count past runs: failures, latency, pace, tokens, cost and recoveries.",
+        "Summarize past runs: failures, latency, pace, tokens, cost and recoveries.",
     ),
 }
 

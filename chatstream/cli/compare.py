@@ -78,8 +78,8 @@ def compare(
 ) -> int:
     """Ask several models the same question and show their answers side by side.
 
-    Exit status: 0 all whole, 130 Ctrl+C; the common status if all failed alike, else
-    1.
+    Exit status: 0 all whole, 130 Ctrl+C. If all answers fail in the same way, it is the status
+    of that failure; otherwise 1.
     """
     start_log(locals())
     if encoding is not None:

@@ -27,7 +27,7 @@ Models = Annotated[
 Times = Annotated[
     int,
     typer.Option(
-        "--times", "-n", parser=whole(1, MOST), metavar="N", help="Ask the one model N times."
+        "--times", "-n", parser=whole(1, MOST), metavar="N", help="Ask one model N times."
     ),
 ]
 LayoutName = Annotated[
@@ -35,7 +35,7 @@ LayoutName = Annotated[
     typer.Option(
         "--layout",
         metavar="columns|stack",
-        show_default="columns where they fit",
+        show_default="columns if they fit",
         help="Show columns, or one answer at a time.",
     ),
 ]

@@ -11,6 +11,7 @@ from chatstream.cli.numbers import whole
 from chatstream.cli.options import (
     LOOK,
     Debug,
+    Encoding,
     File,
     Json,
     Log,
@@ -23,7 +24,7 @@ from chatstream.many import composing
 from chatstream.many.outline import MOST_SECTIONS
 
 _SERVER = ("provider", "model", "base_url", "profile", "strategy", "fallback", "headers", "system")
-_REQUEST = ("temperature", "max_tokens", "effort", "options", "timeout")
+_REQUEST = ("temperature", "max_tokens", "max_cost", "effort", "options", "timeout")
 _FAILURES = ("retries", "connect_timeout", "first_token_timeout", "idle_timeout", "journal")
 _OUTPUT = tuple(name for name in LOOK if name != "reasoning")  # no section shows any
 
@@ -43,7 +44,7 @@ def compose(
             "--sections",
             parser=whole(1, MOST_SECTIONS),
             metavar="N",
-            show_default="as the model likes",
+            show_default="the model decides",
             help="Have the model make an outline of N sections.",
         ),
     ] = None,
@@ -57,6 +58,7 @@ def compose(
         ),
     ] = None,
     file: File = None,
+    encoding: Encoding = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +80,7 @@ def compose(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Start over, even if some of it has been written.")
+        bool, typer.Option("--again", help="Start over and write every section again.")
     ] = False,
     as_json: Json = False,
     plain: Plain = False,
@@ -88,9 +90,9 @@ def compose(
 ) -> int:
     """Write a document section by section, several sections at once.
 
-    The sections appear in their order. If some could not be written, the same command writes
-    only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration, 3 refused,
-    4 timeout or stall, 5 cut off, 130 Ctrl+C.
+    The sections appear in document order. If some of them fail, run the same command again: it
+    writes only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration,
+    3 refused, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

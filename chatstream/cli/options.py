@@ -137,7 +137,7 @@ Quick = Annotated[
         parser=_model,
         metavar="[MODEL]",
         help="Also ask MODEL, and show its quick answer first; in a pipe, on standard error. "
-        "Without MODEL, the strategies speed-priority and quality-first say who is asked.",
+        "Without MODEL, the strategies speed-priority and quality-first choose the models.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print events as JSON Lines.")]

@@ -1,4 +1,4 @@
-"""`chatstream stats`: what past runs came to."""
+"""`chatstream stats`: a summary of past runs."""
 
 # Annotations are not postponed: typer would have to evaluate each of them again at every start.
 
@@ -17,11 +17,11 @@ def stats(
         typer.Option(
             metavar="AGE",
             show_default="all runs",
-            help="Count the runs since then: 12h, 7d, 2w or a date.",
+            help="Only count runs since then: 12h, 7d, 2w or a date.",
         ),
     ] = None,
     by: Annotated[By, typer.Option(help="Group the runs.")] = By.MODEL,
     as_json: JsonLines = False,
 ) -> int:
-    """Count past runs: failures, latency, pace, tokens, cost and recoveries."""
+    """Summarize past runs: failures, latency, pace, tokens, cost and recoveries."""
     return request.show(since, by, as_json=as_json)

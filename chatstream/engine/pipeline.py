@@ -329,7 +329,7 @@ def _answer(
                 if fitting is not None:
                     asking = yield from fitting.fit(provider, service, asking, token)
                     source = fitting.around(provider, service, source)
-                source = watchdog(degrade(source), limits)
+                source = watchdog(degrade(source, pool.refused(its, model)), limits)
                 if its.fallback_on_error:
                     source = unstreamed(source)
                 source = retry(pool.guarded(provider, source), attempts, plan)

@@ -4,7 +4,8 @@
    run failed is closed instead, for its connection may be the cause.
 2. Providers are told apart by the settings that decide about a connection. A key command runs once.
 3. What is given back to a closed pool is closed at once.
-4. The gatekeeper, if there is one, holds the requests of all runs that share the pool.
+4. What a server does not take is learned once for each model, and holds for all runs.
+5. The gatekeeper, if there is one, holds the requests of all runs that share the pool.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Pool:
     def __init__(self, gatekeeper: Gatekeeper | None = None) -> None:
         self._gatekeeper = gatekeeper
         self._idle: dict[bytes, list[Provider]] = {}
+        self._refused: dict[tuple[bytes, str], set[str]] = {}
         self._closed = False
         self._lock = threading.Lock()
 
@@ -53,6 +55,11 @@ class Pool:
                 self._idle.setdefault(_key(settings), []).append(provider)
                 return
         provider.close()
+
+    def refused(self, settings: Settings, model: str) -> set[str]:
+        """The parameters that this server has refused for this model, for `degrade` to add to."""
+        with self._lock:
+            return self._refused.setdefault((_key(settings), model), set())
 
     def guarded(self, provider: Provider, source: Open) -> Open:
         """`source`, held by the gatekeeper if there is one."""

@@ -229,7 +229,7 @@ class Settings(ToolSettings, msgspec.Struct, frozen=True, kw_only=True):
         list[str],
         Option(
             "Output",
-            "Pass the answer through these filters, in order, which other packages add.",
+            "Pass the answer through these filters of other packages, in order.",
             value="NAME",
             names=("--filter",),
             option_help="Pass the answer through this filter of another package. Repeatable.",

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from chatstream.cancel import CancelToken
+from chatstream.collector import settle
 from chatstream.engine.options import checked, parted
 from chatstream.engine.place import START, resolved_at
 from chatstream.engine.pool import Pool
@@ -96,6 +97,8 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                     if result is not None:
                         output.write(result) if output is not None else put(encoded(result))
                     reporter.look(result, plan.before)
+                    if any(batch.under_way):
+                        settle()
         except BrokenPipeError:  # the reader of standard output has seen enough
             return 0
         is_whole = not batch.is_ending and not token.cancelled

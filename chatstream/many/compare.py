@@ -225,13 +225,12 @@ def contenders(
     ]
 
 
-def check_count(number: int) -> None:
-    """Raises `UsageError` if so many answers cannot be compared."""
+def check_count(
+    number: int, hint: str = "name two models, -m A -m B, or ask one several times: -m A -n 3"
+) -> None:
+    """Raises `UsageError` if so many answers cannot be compared; `hint` says what to do."""
     if number < 2:
-        raise UsageError(
-            "there is nothing to compare: at least two answers are needed",
-            hint="name two models, -m A -m B, or ask one several times: -m A -n 3",
-        )
+        raise UsageError("there is nothing to compare: at least two answers are needed", hint=hint)
     if number > MOST:
         raise UsageError(f"{number} answers are too many: at most {MOST} are compared at once")
 

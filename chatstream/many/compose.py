@@ -2,14 +2,16 @@
 
 1. The outline is given, or a model makes it. Then each section is a run with a journal of its own,
    and knows the whole outline. A section that fails ends no other one.
-2. `Job` remembers which run wrote what. A section whose run is whole is not asked for again; every
-   other one is, and so is the outline. Its text is shown again, as `replayed` events. Without a
-   journal nothing is remembered.
+2. `Job` remembers which run wrote what. A section whose run is whole, or was made so by `resume`,
+   is not asked for again; every other one is, and so is the outline. Its text is shown again, as
+   `replayed` events. Without a journal nothing is remembered.
 3. Arrivals are labelled: "outline", and "1 Heading" for the first section. Between them come
    `progress` events without a label: at each end of a section, and otherwise four a second at most.
    The progress of a section is the share of its words that are there; it is whole at its end.
 4. The last event has no label, and is the end of the document: `done` with what all runs of now
    used, or `error`. If all that was asked failed alike, the error is of that kind.
+5. `max_cost` is the limit of the whole document. So that it holds, one run begins when the last one
+   has ended.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from chatstream.engine.pipeline import run
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
+from chatstream.engine.spending import known_cost
 from chatstream.engine.working import UPDATE_SECONDS
 from chatstream.errors import ChatstreamError, JournalError, UsageError
 from chatstream.events import (
@@ -43,8 +46,8 @@ from chatstream.events import (
 )
 from chatstream.flow import Arrival, close
 from chatstream.many import outline
-from chatstream.many.document import NO_TEXT
-from chatstream.many.outline import Outline
+from chatstream.many.document import NO_TEXT, has_text
+from chatstream.many.outline import Outline, Section
 from chatstream.many.run import Task, running
 from chatstream.messages import Message
 from chatstream.progressing import Meter
@@ -52,6 +55,7 @@ from chatstream.store.composed import OUTLINE, Composed
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import find, read
+from chatstream.store.unfinished import newest_attempt
 from chatstream.wording import counted
 
 OUTLINE_LABEL = "outline"
@@ -94,6 +98,10 @@ class Job:
         run = self._composed.runs.get(section) if self._composed else None
         return _whole_text(run) if run is not None else None
 
+    def spent(self) -> float:
+        """The known cost of what was written, in dollars."""
+        return sum(map(known_cost, self._composed.runs.values())) if self._composed else 0.0
+
     def begin(self, section: int, run: str) -> Sequence[str]:
         """This run writes the section; to be called before it asks. Returns warnings."""
         if self._composed is not None:
@@ -106,8 +114,11 @@ class Job:
 
 def _whole_text(run: str) -> str | None:
     """What a run has answered, if that is whole."""
+    folder = runs_folder()
     try:
-        record = read(find(runs_folder(), run))
+        record = read(find(folder, run))
+        if not record.finished:
+            record = read(find(folder, newest_attempt(folder, run)))
         return record.message.content.strip() or None if record.finished else None
     except UsageError:  # its journal has expired
         pass
@@ -144,7 +155,10 @@ class Composition:
         self._job = job
         self._pool = pool
         self._token = token
-        self._most = most
+        limit = plan.resolved.settings.max_cost
+        self._most = most if limit is None else 1
+        self._spent = 0.0 if limit is None else job.spent()  # before now
+        self._runs: list[Run] = []
         self._clock = clock
         self._began = clock()
         self._first: float | None = None  # when the first token of a section came
@@ -198,38 +212,40 @@ class Composition:
         return self.outline is not None
 
     def _write(self, plan: Outline) -> Iterator[Arrival]:
-        labels = plan.labels
-        shares = dict.fromkeys(labels, 0.0)
-        lengths = dict.fromkeys(labels, 0)
-        tasks = []
-        for number, label in enumerate(labels, 1):
-            if (text := self._job.text(number)) is not None:
-                del shares[label]
+        tasks: list[Task] = []
+        missing: dict[str, _Missing] = {}
+        for number, (label, section) in enumerate(zip(plan.labels, plan.sections, strict=True), 1):
+            text = self._job.text(number)
+            if text is not None and has_text(text, section):
                 yield Arrival(_replayed(text, label), stream=label)
             else:
+                missing[label] = _Missing(section)
                 tasks.append(Task(label, partial(self._begin_section, plan, number)))
         self.asked = len(tasks)
-        weights = {label: plan.sections[self.number_of(label) - 1].words for label in shares}
         for arrival in self._running(tasks):
             yield arrival
             if not (arrival.stream and arrival.events):
                 continue
             label = arrival.stream
-            texts = (it.delta.strip() for it in arrival.events if isinstance(it, Content))
-            lengths[label] += sum(map(len, texts))
-            expected = weights[label] * _CHARACTERS_PER_WORD
+            missing[label].note(arrival.events)
             ended = isinstance(arrival.events[-1], Terminal)
-            if ended and not lengths[label]:
+            if ended and not missing[label].has_text:
                 self.failures.setdefault(label, _EMPTY)
-            whole = ended and label not in self.failures
-            shares[label] = 1.0 if whole else min(_UNFINISHED, lengths[label] / expected)
-            done = sum(weights[it] * share for it, share in shares.items())
-            written = len(labels) - sum(share < 1 for share in shares.values())
-            message = f"{written} of {counted(len(labels), 'section')}"
-            self._meter.report(done, sum(weights.values()), message)
+            if ended and label not in self.failures:
+                missing[label].share = 1.0
             if ended or self._clock() - self._told_at >= UPDATE_SECONDS:
                 self._told_at = self._clock()
+                self._report([*missing.values()], len(plan.sections))
                 yield Arrival([self.progress])
+
+    def _report(self, missing: Sequence[_Missing], sections: int) -> None:
+        """How far what was missing is now."""
+        written = sections - sum(it.share < 1 for it in missing)
+        self._meter.report(
+            sum(it.section.words * it.share for it in missing),
+            sum(it.section.words for it in missing),
+            f"{written} of {counted(sections, 'section')}",
+        )
 
     def _running(self, tasks: Sequence[Task]) -> Iterator[Arrival]:
         """These runs; what they use and how they end is noted."""
@@ -255,7 +271,7 @@ class Composition:
     def _begin_outline(self, token: CancelToken) -> Run:
         form = msgspec.json.encode(outline.schema(self._plan.sections)).decode()
         text = outline.question(self._plan.topic, self._plan.sections)
-        return self._ask(OUTLINE, text, token, schema=form, max_tokens=None)
+        return self._ask(OUTLINE, text, token, schema=form, max_tokens=None, stop_when=None)
 
     def _begin_section(self, plan: Outline, number: int, token: CancelToken) -> Run:
         text = outline.request(self._plan.topic, plan, number)
@@ -265,13 +281,22 @@ class Composition:
         resolved = self._plan.resolved
         settings = replace(resolved.settings, **{"schema": None, "schema_multi": None, **changed})
         system = [Message("system", settings.system)] if settings.system else []
-        return run(
+        messages = (*system, Message("user", text))
+        begun = run(
             replace(resolved, settings=settings, warnings=()),
-            Question(messages=(*system, Message("user", text)), resettable=False),
+            Question(messages=messages, spent=self._spent_by_now(), resettable=False),
             self._pool,
             token,
             follow=partial(self._job.begin, section),
         )
+        self._runs.append(begun)
+        return begun
+
+    def _spent_by_now(self) -> float:
+        """The known cost of the document, in dollars, if that is limited."""
+        ends = [it.terminal for it in self._runs]
+        costs = [it.cost.run for it in ends if isinstance(it, Done) and it.cost is not None]
+        return self._spent + sum(costs)
 
     def _end(self) -> Terminal:
         reason, failures = self._token.reason, list(self.failures.values())
@@ -297,6 +322,32 @@ class Composition:
         code = kinds.pop() if len(kinds) == 1 else ChatstreamError.code
         words = f"{counted(len(failures), 'section')} could not be written"
         return Error(code, words, False, True, hint=hint)
+
+
+class _Missing:
+    """A section that is being written. `share` says how much of it is there, from 0 to 1."""
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self.share = 0.0
+        self._pieces: list[str] = []
+        self._characters = 0
+
+    def note(self, events: Sequence[Event]) -> None:
+        """What its run has brought."""
+        for event in events:
+            if isinstance(event, Content):
+                self._pieces.append(event.delta)
+                self._characters += len(event.delta.strip())
+            elif voids(event):
+                self._pieces.clear()
+        expected = self.section.words * _CHARACTERS_PER_WORD
+        self.share = min(_UNFINISHED, self._characters / expected)
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the answer, which has ended, leaves anything in the document."""
+        return has_text("".join(self._pieces), self.section)
 
 
 _UNUSABLE = Error("invalid_answer", "the model made one without a section", False, True)

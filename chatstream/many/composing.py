@@ -52,7 +52,7 @@ from chatstream.terminal.look import check_look, is_screen
 from chatstream.terminal.present import present, show, tidy
 from chatstream.terminal.progress import Draw, bar, can_draw
 from chatstream.terminal.saving import check_file, failing, write
-from chatstream.text import decoded
+from chatstream.text import STANDARD_INPUT, check_encoding, decoded
 from chatstream.wording import encodable
 
 PAGE = "page"
@@ -97,12 +97,11 @@ def plan_of(arguments: Mapping[str, Any], flags: Mapping[str, Any], token: Cance
     if out is not None:
         with failing(UsageError, f"--out {out} cannot be written"):
             check_file(out)
-    if arguments["topic"] is None and not arguments["file"] and os.isatty(0):
-        raise UsageError("no topic was given", hint='chatstream compose "How rainbows form"')
-    topic = prompt.compose(
-        arguments["topic"], arguments["file"] or (), token, settings=resolved.settings
-    )
-    return Plan(topic, resolved, _outline(given, topic, token), sections)
+    encoding = arguments["encoding"]
+    if encoding is not None:
+        check_encoding(encoding)
+    topic = _topic(arguments, resolved.settings, token)
+    return Plan(topic, resolved, _outline(given, topic, encoding, token), sections)
 
 
 def _resolved(flags: Mapping[str, Any]) -> Resolved:
@@ -110,17 +109,35 @@ def _resolved(flags: Mapping[str, Any]) -> Resolved:
     return resolve(others, profile=flags.get("profile"))
 
 
-def _outline(given: str | None, topic: str, token: CancelToken) -> Outline | None:
+def _topic(arguments: Mapping[str, Any], settings: Settings, token: CancelToken) -> str:
+    files, encoding = arguments["file"] or (), arguments["encoding"]
+    try:
+        return prompt.compose(
+            arguments["topic"], files, token, encoding=encoding, settings=settings
+        )
+    except prompt.NoQuestion as error:
+        hint = 'chatstream compose "How rainbows form"'
+        raise UsageError("no topic was given", hint=hint) from error
+
+
+def _outline(
+    given: str | None, topic: str, encoding: str | None, token: CancelToken
+) -> Outline | None:
     if given is None:
         return None
     if given == PAGE:
         return outline.PAGE
+    if given == STANDARD_INPUT:
+        raise UsageError(
+            "--outline does not read standard input, which is part of the topic",
+            hint="give the name of a file",
+        )
     name = encodable(given)
     try:  # a FIFO may have no writer yet
         data = token.wait_for(lambda: read_whole(named(given)))
     except OSError as error:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
-    return outline.of_file(decoded(data, name), name, topic)
+    return outline.of_file(decoded(data, name, encoding), name, topic)
 
 
 def _job(plan: Plan, stack: contextlib.ExitStack, *, again: bool) -> Job:

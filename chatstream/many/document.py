@@ -91,8 +91,10 @@ class _Text:
             self.ended = True
         elif voids(event):
             self._held.clear()
+            if self.is_new:
+                self._white = ""
         said = told(event)
-        if isinstance(event, Done) and self.is_new and not self._pending.strip():
+        if isinstance(event, Done) and self.is_new and not has_text(self._pending, self._section):
             said = NO_TEXT
         if said:
             self._warnings.append(Warn("section", f"{self._label}: {said}"))
@@ -125,6 +127,14 @@ class _Text:
         if words.casefold() == self._section.heading.casefold():
             return ""
         return words if words and self._section.opens.endswith("# ") else line
+
+
+def has_text(answer: str, section: Section) -> bool:
+    """Whether a whole answer has more than the heading of its section."""
+    text = _Text("", section)
+    text.note(Content(answer))
+    text.ended = True
+    return text.take() != ""
 
 
 def told(event: Event) -> str | None:

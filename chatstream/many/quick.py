@@ -11,7 +11,7 @@
 4. In a pipe the detailed answer goes to standard output and the quick one to standard error, both
    as they arrive. With `--json` the events of both interleave, `stream` tells them apart, and the
    end of the detailed answer comes last.
-5. A quick answer that fails costs one line and nothing else.
+5. A quick answer that fails costs one line and nothing else: it is not asked for again.
 6. Without a name, the quick answer is asked of the first model of the strategy `speed-priority`.
    If no model is named at all, the detailed one is asked by the strategy `quality-first`, where
    that is defined.
@@ -97,7 +97,8 @@ class QuickAnswering(Answering):
                 "--quick does not say which model to ask",
                 hint=f"use --quick MODEL[@PLACE], or define the strategy {SPEED}",
             )
-        its = replace(at_model(settings, name), strategy=None, fallback=[], on_drop="continue")
+        its = at_model(settings, name)
+        its = replace(its, strategy=None, fallback=[], retries=0, on_drop="continue")
         origins = resolved.origins
         if its.base_url != settings.base_url:  # it stands in the name
             origins = {**origins, "base_url": "--model"}

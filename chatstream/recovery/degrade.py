@@ -3,7 +3,7 @@
 `degrade`: some servers do not know `stream_options` or `max_tokens`, some models cannot think with
 the effort that was asked for or tell no `logprobs`, and some servers cannot stream at all. The
 request is sent again without that parameter, and a `warning` says so. Each parameter is dropped at
-most once, and stays out of later requests.
+most once, and stays out of later requests, of this run and of others that share what was `refused`.
 
 `unstreamed`: where a stream fails before its first token, whatever the reason (a proxy that breaks
 it, a server whose stream is damaged), the request is sent again without streaming, if the user
@@ -46,12 +46,23 @@ _ALIKE = (
 """Failures that a request without streaming would share."""
 
 
-def degrade(source: Open) -> Open:
-    """`source`, asked again without what the server does not take."""
+_OF_THE_QUESTION = frozenset({"earlier thinking"})
+"""Parameters whose refusal says nothing about other questions."""
+
+
+def degrade(source: Open, refused: set[str] | None = None) -> Open:
+    """`source`, asked again without what the server does not take.
+
+    `refused` is what other runs have learned about it; what this one learns is added.
+    """
+    learned = set() if refused is None else refused
     known: frozenset[str] = frozenset()
 
     def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         nonlocal known
+        for parameter in sorted(learned - known - _unasked(request)):
+            known |= {parameter}
+            yield _left_out(parameter, "asking without it")
         while True:
             if not known <= request.without:
                 stream = request.stream and "stream" not in known
@@ -61,15 +72,25 @@ def degrade(source: Open) -> Open:
                 return
             except UnsupportedParameter as error:
                 parameter = error.parameter
-                unasked = {"effort": request.effort is None, "logprobs": not request.logprobs}
-                if unasked.get(parameter) or parameter in request.without:
+                if parameter in _unasked(request) | request.without:
                     raise
             log.info("refused: %s", parameter)
             known |= {parameter}
-            message = f"the server does not accept {parameter!r}; asking again without it"
-            yield Arrival([Warn("unsupported_parameter", message)])
+            learned.update({parameter} - _OF_THE_QUESTION)
+            yield _left_out(parameter, "asking again without it")
 
     return opened
+
+
+def _unasked(request: ChatRequest) -> frozenset[str]:
+    """What is sent only on request, and is not in this one."""
+    asked = {"effort": request.effort is not None, "logprobs": bool(request.logprobs)}
+    return frozenset(name for name, is_asked in asked.items() if not is_asked)
+
+
+def _left_out(parameter: str, what: str) -> Arrival:
+    message = f"the server does not accept {parameter!r}; {what}"
+    return Arrival([Warn("unsupported_parameter", message)])
 
 
 def unstreamed(source: Open) -> Open:

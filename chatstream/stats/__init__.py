@@ -1,4 +1,4 @@
-"""`chatstream stats`: what past runs came to.
+"""`chatstream stats`: a summary of past runs.
 
 request    reads the history, and prints what is found
 since      how far back

@@ -1,7 +1,7 @@
 """What `stats` does: read the history, reckon, and print for whoever reads.
 
 A terminal gets a screen, a pipe a plain table, and `--json` an object a line. In both of these the
-total comes first and the groups follow.
+total comes first and the groups follow. Runs that are still going are mentioned, and not counted.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from chatstream.messages import encode
 from chatstream.stats import report
 from chatstream.stats.reckoning import By, grouped, total
 from chatstream.stats.since import beginning
+from chatstream.store.figures import RUNNING
 from chatstream.store.history import MEASURING, History
 from chatstream.terminal import exits, stdout
 from chatstream.terminal.history import with_history
 from chatstream.terminal.table import table
+from chatstream.wording import counted
 
 
 def show(since: str | None, by: By, *, as_json: bool) -> int:
@@ -34,13 +36,18 @@ def show(since: str | None, by: By, *, as_json: bool) -> int:
 
 
 def _show(history: History, since: str | None, begin: str, by: By, *, as_json: bool) -> None:
-    runs = history.figures(begin)
-    if not runs:
+    found = history.figures(begin)
+    runs = [it for it in found if it.outcome != RUNNING]
+    if going := len(found) - len(runs):
+        are = "is" if going == 1 else "are"
+        exits.note(f"{counted(going, 'run', commas=True)} {are} still going and not counted yet")
+    if not found:
         exits.note(
             "there are no runs yet; `chatstream ask` starts one"
             if since is None
             else f"there are no runs since {since}; without --since all of them are counted"
         )
+    if not runs:
         return
     whole, groups = total(runs), grouped(runs, by)
     if as_json:

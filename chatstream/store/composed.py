@@ -1,8 +1,8 @@
 """Documents that are written section by section: which run wrote which section.
 
 1. `<state>/composed/<key>.jsonl`, 0600, its folder 0700: a line `{section, run}` for each run, from
-   before anything is asked. Section 0 is the outline. The last line of a section holds. What a run
-   wrote, and whether that is whole, its journal says.
+   before anything is asked. The last line of a section holds. Section 0 is the outline: with a new
+   one all sections are unwritten. What a run wrote, and whether that is whole, its journal says.
 2. Lines are only ever appended. One that was cut by a crash is passed over, and the next begins on
    a line of its own.
 3. One process at a time writes a document: the file is locked while it is open.
@@ -63,8 +63,9 @@ class Composed:
 
     def begin(self, section: int, run: str) -> None:
         """From now on this run is the section's."""
-        self._append(msgspec.json.encode(_Line(section, run)) + b"\n")
-        self.runs[section] = run
+        line = _Line(section, run)
+        self._note(line)
+        self._append(msgspec.json.encode(line) + b"\n")
 
     def forget(self) -> None:
         """Nothing of the document was written yet."""
@@ -82,10 +83,14 @@ class Composed:
         data = self._path.read_bytes()
         for line in data.splitlines():
             with contextlib.suppress(ValueError):
-                known = _line.decode(line)
-                self.runs[known.section] = known.run
+                self._note(_line.decode(line))
         if data and not data.endswith(b"\n"):
             self._append(b"\n")
+
+    def _note(self, line: _Line) -> None:
+        if line.section == OUTLINE:
+            self.runs.clear()
+        self.runs[line.section] = line.run
 
     def _append(self, data: bytes) -> None:
         try:

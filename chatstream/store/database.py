@@ -48,7 +48,7 @@ def is_damage(error: Exception, codes: set[int] = _DAMAGED) -> bool:
 
 
 def failure(error: Exception) -> JournalError:
-    """What a person is told of it."""
+    """The error to report for it."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return _busy()
@@ -192,7 +192,8 @@ class Database:
 
     def _open_for_reading(self) -> sqlite3.Connection:
         """Without the files beside it; what waits in a write-ahead log is read where it can be."""
-        self.path.stat()
+        if not self.path.exists():
+            raise JournalError(f"{self.path.parent} has no history yet, and cannot be written")
         for mode in ("mode=ro", "immutable=1"):
             db = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False

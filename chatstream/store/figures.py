@@ -4,7 +4,8 @@
    `FIELDS` are entered with the run, from its journal.
 2. A run of an earlier version has no `FIELDS`, until they are filled from its journal. Where that
    is gone they stay unknown: None.
-3. A journal from which nothing can be entered, or filled, is a run whose outcome is `UNREADABLE`.
+3. A journal from which nothing can be entered, or filled, is a run whose outcome is `UNREADABLE`,
+   or `RUNNING` while it is still being written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from chatstream.store.retention import before
 FIELDS = ("retries", "fallbacks", "tokens_per_second", "dollars", "estimated")
 """The columns that only statistics need. None in the first: they are not filled yet."""
 
-UNREADABLE = "unreadable"
+RUNNING, UNREADABLE = "running", "unreadable"
 
 
 class Figures(msgspec.Struct, frozen=True, gc=False):
@@ -83,17 +84,21 @@ def unfilled(db: sqlite3.Connection) -> list[str]:
     return [run for (run,) in db.execute("SELECT id FROM runs WHERE retries IS NULL ORDER BY id")]
 
 
-def unreadable(
+def silent(
     db: sqlite3.Connection, folder: Path, journals: Iterable[str], started_at: str
 ) -> Iterator[Figures]:
-    """The journals in a folder that say nothing, written then or later."""
+    """The journals in a folder that say nothing, or nothing yet, written then or later."""
     filled = {run for (run,) in db.execute("SELECT id FROM runs WHERE retries IS NOT NULL")}
     for run in sorted(set(journals) - filled):
         path = folder / (run + SUFFIX)
         try:
             status = path.stat()
             at = before(0, status.st_mtime)
-            if status.st_size and at >= started_at and not is_running(path):
+            if at < started_at:
+                continue
+            if is_running(path):
+                yield Figures(id=run, started_at=at, outcome=RUNNING)
+            elif status.st_size:
                 read(path)
         except OSError:  # gone
             continue

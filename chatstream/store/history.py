@@ -208,7 +208,7 @@ class History:
 
     @_mended
     def figures(self, since: str = "") -> list[Figures]:
-        """The figures of the runs that began then or later, and of journals that are no run's.
+        """The figures of the runs that began then or later, and of journals that say nothing.
 
         `since` is a time as journals write it. A `sync` comes before.
         """
@@ -217,7 +217,7 @@ class History:
         db = self._database.db
         found = {it.id: it for it in figures.since(db, since)}
         if not self._database.read_only:  # there the newest are not entered
-            silent = figures.unreadable(db, self._folder, journals, since)
+            silent = figures.silent(db, self._folder, journals, since)
             found |= {it.id: it for it in silent}
         return list(found.values())
 

@@ -98,8 +98,17 @@ def compose(
             parts.append(_fenced(_STDIN if name == STANDARD_INPUT else name, text))
     question = "\n\n".join(part for part in parts if part.strip())
     if not question:
-        raise UsageError("no question was given", hint='chatstream ask "why is the sky blue?"')
+        raise NoQuestion
     return question
+
+
+class NoQuestion(UsageError):
+    """Nothing was given."""
+
+    hint = 'chatstream ask "why is the sky blue?"'
+
+    def __init__(self) -> None:
+        super().__init__("no question was given")
 
 
 class _Feed:

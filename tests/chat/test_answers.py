@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from chatstream.cancel import CancelToken
 from chatstream.chat.answers import in_our_words, part
 from chatstream.chat.fullness import WAYS
-from chatstream.chat.loop import ARGUMENTS
 from chatstream.engine.settings import Settings
 from chatstream.errors import Cancelled, ContextLength, HungUp, Terminated
 from chatstream.events import Content, Context, Error, Event
 from chatstream.flow import Arrival
-from chatstream.terminal.answering import Answering
 
 
 def told(event: Event, reason: Cancelled | None = None, *, follows: bool = False) -> list[Event]:
-    answering = Answering(ARGUMENTS, {})
+    token = CancelToken()
     if reason is not None:
-        answering.token.cancel(reason)
+        token.cancel(reason)
     arrivals = iter([Arrival([Content("text"), event])])
-    (arrival,) = in_our_words(answering, follows, arrivals)
+    (arrival,) = in_our_words(token, Settings, "/continue", follows, arrivals)
     assert arrival.events.pop(0) == Content("text")
     return arrival.events
 

@@ -92,6 +92,36 @@ def test_a_pick_lists_and_refuses(capfd: pytest.CaptureFixture[str]) -> None:
     assert said(session) == ["sunset?", "Blue."]
 
 
+def test_after_an_undo_there_is_nothing_to_pick_from(capfd: pytest.CaptureFixture[str]) -> None:
+    """It would stand in the place of a turn that was taken back as well."""
+    with server_of() as server:
+        lines = ["noon?", "/compare a b -- sunset?", "/undo", "/undo", "/pick 2", "on?"]
+        session, _ = talk(server, *lines)
+    assert "there is nothing to pick from" in capfd.readouterr().err
+    assert said(session) == ["on?", "Bright."]
+
+
+def test_a_question_may_begin_on_a_line_of_its_own() -> None:
+    with server_of() as server:
+        talk(server, "/compare a b --\nwhy -- and how?")
+        assert asked(server, "a") == asked(server, "b") == [[("user", "why -- and how?")]]
+
+
+def test_in_a_pipe_the_next_answer_is_a_paragraph_of_its_own(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with server_of(c=BROKEN) as server:
+        talk(server, "/compare a b -- sunset?", "on?", "/compare c c -- again?", "on?")
+    shown = capfd.readouterr().out
+    assert shown.count("\n\nBright.\n") == 2
+
+
+def test_a_mistake_names_commands_of_the_chat(capfd: pytest.CaptureFixture[str]) -> None:
+    with server_of() as server:
+        talk(server, "/compare a")
+    assert "/compare A B" in capfd.readouterr().err
+
+
 def test_after_the_next_answer_there_is_nothing_to_pick_from(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -108,18 +138,40 @@ def test_where_all_fail_the_question_is_unanswered_and_comes_back() -> None:
     assert said(session) == ["noon?", "Bright.", "sunset?", "Bright."]
 
 
-def test_ctrl_c_stops_all_and_what_has_come_is_the_answer() -> None:
+def both_come() -> bool:
+    """Whether both answers that hold have begun."""
+    written = b"".join(it.read_bytes() for it in journals(runs_folder()))
+    return b"The sky " in written and b"It is " in written
+
+
+def test_ctrl_c_stops_all_and_what_has_come_is_the_answer(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     with server_of(a=holds("The sky "), b=holds("It is ")) as server:
         session, typed = session_at(server), Typed("/compare a b -- sunset?", "/pick 2", "on?")
-
-        def come() -> bool:
-            written = b"".join(it.read_bytes() for it in journals(runs_folder()))
-            return b"The sky " in written and b"It is " in written
-
-        signal_once(come, signal.SIGINT)
+        signal_once(both_come, signal.SIGINT)
         assert chat(session, typed) == 0
     assert said(session) == ["sunset?", "It is ", "on?", "Bright."]
     assert typed.closed
+    shown = capfd.readouterr()
+    told = shown.out + shown.err
+    for number in (1, 2):
+        assert f"continue it with: /pick {number}, then /continue" in told
+    assert "chatstream resume" not in told
+
+
+def test_the_picked_answer_is_continued() -> None:
+    with server_of(a=holds("The sky "), b=holds("It is ")) as server:
+        session = session_at(server)
+
+        def carry_on(_session: Session) -> str:
+            server.replies["b"] = says("dark.")
+            return "/continue"
+
+        signal_once(both_come, signal.SIGINT)
+        assert chat(session, Typed("/compare a b -- sunset?", "/pick 2", carry_on)) == 0
+        assert asked(server, "b")[-1] == [("user", "sunset?"), ("assistant", "It is ")]
+    assert said(session) == ["sunset?", "It is dark."]
 
 
 def test_the_model_of_the_chat_stays() -> None:
@@ -141,6 +193,9 @@ def test_without_a_journal_the_picked_answer_is_still_the_turn() -> None:
         ("", "at least two answers"),
         ("a", "at least two answers"),
         ("a b", "there is no question yet"),
+        ("a b --", "there is no question after --"),
+        ("-- why?", "at least two answers"),
+        ("a -- why?", "at least two answers"),
         ("'a b", "quotation mark"),
         ("a b c d e f g h i j", "10 answers are too many"),
     ],

@@ -222,6 +222,15 @@ def test_a_refusal_stops_it_with_3(source: Path, out: Path, reply: Reply, says: 
     assert [line["index"] for line in lines_in(out)] == list(range(COUNT))
 
 
+def test_a_wrong_key_costs_one_request_however_many_are_asked_at_once(source: Path) -> None:
+    wrong = Reply.json({"error": {"message": "wrong key"}}, 401)
+    with Script(wrong, cycle=True) as server:
+        flags = ["-p", "openai", "--base-url", server.url, "-m", "m", "-j", "32"]
+        done = run_here(["batch", str(source), *flags])
+        assert (done.status, done.stdout, len(server.requests)) == (3, b"", 1)
+    assert "wrong key" in done.stderr
+
+
 def test_a_server_that_is_not_there_stops_it_with_1(source: Path, out: Path) -> None:
     with Answering() as server:
         pass

@@ -28,7 +28,7 @@ def test_the_options_arrive_under_their_names(given: dict[str, Any]) -> None:
     more = ["--sections", "4", "-j", "2", "--again", "--out", "x.md", "-t", "0.5"]
     assert run_here(["compose", "rain", *more]).status == 7
     assert given["arguments"] | {"flags": None} == {
-        **dict.fromkeys(("outline", "file", "log", "flags")),
+        **dict.fromkeys(("outline", "file", "encoding", "log", "flags")),
         **dict.fromkeys(("as_json", "plain", "debug"), False),
         "topic": "rain",
         "sections": 4,
@@ -40,7 +40,7 @@ def test_the_options_arrive_under_their_names(given: dict[str, Any]) -> None:
     assert given["flags"]["temperature"] == 0.5
 
 
-@pytest.mark.parametrize("option", ["--tool", "--schema", "--max-cost", "--reasoning", "-c"])
+@pytest.mark.parametrize("option", ["--tool", "--schema", "--reasoning", "-c"])
 def test_what_has_no_meaning_for_a_document_is_no_option(option: str) -> None:
     command = next(it.command for it in COMMANDS if it.info_name == "compose")
     assert not any(option in it.opts for it in command.params)

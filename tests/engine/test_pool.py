@@ -59,3 +59,11 @@ def test_closing_closes_what_is_kept_and_what_comes_later() -> None:
     assert (early.closed, late.closed, pool.take(HERE)) == (1, 1, None)
     pool.close()
     assert early.closed == 1
+
+
+def test_what_a_server_refuses_is_known_for_each_model_of_each_place() -> None:
+    pool = Pool()
+    pool.refused(HERE, "m").add("stream_options")
+    assert pool.refused(HERE, "m") == {"stream_options"}
+    assert pool.refused(HERE, "n") == set()
+    assert pool.refused(Settings(provider="openai", base_url=HERE.base_url), "m") == set()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -21,12 +23,13 @@ from chatstream.many.batch import MOST_UNREACHED, Batch
 from chatstream.many.files import Begun, Failure, Output, Result
 from chatstream.many.gate import Gates
 from chatstream.many.inputs import Line
-from chatstream.many.requests import Request, requests_of
+from chatstream.many.requests import Request as Asked
+from chatstream.many.requests import requests_of
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
 from tests.support.answers import whole
 from tests.support.batches import Answering, answer_to
-from tests.support.loopback import Reply, Script
+from tests.support.loopback import Reply, Request, Script
 
 MANY = 60
 
@@ -37,7 +40,7 @@ def prompts(count: int = MANY) -> list[str]:
     return [f"prompt {number}" for number in range(count)]
 
 
-def requests(asked: Sequence[str]) -> Iterator[Request | None]:
+def requests(asked: Sequence[str]) -> Iterator[Asked | None]:
     return requests_of(Line(number, prompt=it) for number, it in enumerate(asked, 1))
 
 
@@ -51,7 +54,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
             flags: dict[str, Any] = {"provider": "openai", "base_url": f"{server.url}/v1"}
             flags |= {"api_key": "k", "retries": options.pop("retries", 0)}
             flags["journal"] = options.get("keeps", True)
-            gates = Gates(pause=0.01)
+            gates = options.pop("gates", None) or Gates(pause=0.01)
             pool = stack.enter_context(closing(Pool(gates)))
             ask = Asker(resolved_at(START, flags), pool)
             return Batch(ask, gates, token or CancelToken(), **{"most": 8, **options})
@@ -195,6 +198,63 @@ def test_a_limit_that_all_wait_for_loses_no_request(make: Make) -> None:
         found = results(batch, asked)
     assert [it.content for it in found] == [answer_to(it) for it in asked]
     assert {it.attempts for it in found} == {1}
+
+
+class Limiting(Answering):
+    """Refuses one of the first `most` prompts once all of them are asked, and asks to wait 2 s.
+
+    The others are answered once `release` is set. `asked_at` is when every request came.
+    """
+
+    def __init__(self, asked: Sequence[str], most: int) -> None:
+        self.release = threading.Event()
+        self._all, self._most = threading.Event(), most
+        limited = {"error": {"message": "slowly"}}
+        refused = Reply.json(limited, 429, {"Retry-After": "2"})
+        others = {it: [whole("openai", hold={1: self.release})] for it in asked[:most]}
+        others[asked[1]] = [replace(refused, hold={"before_head": self._all})]
+        super().__init__(others=others)
+        self.asked_at: list[float] = []
+
+    def take(self, request: Request) -> Reply:
+        self.asked_at.append(monotonic())
+        if len(self.asked_at) == self._most:
+            self._all.set()
+        return super().take(request)
+
+
+def test_after_a_429_nobody_asks_before_the_time_that_the_server_names(make: Make) -> None:
+    asked, gates, most = prompts(), Gates(), 32
+    with Limiting(asked, most) as server:
+        batch = make(server, gates=gates, most=most)
+        found: list[Result] = []
+        for it in batch.results(requests(asked)):
+            found += [it] if it is not None else []
+            if gates.wait():  # now 31 of them want to ask their next
+                server.release.set()
+        at = server.asked_at
+    assert len(at) == MANY + 1
+    assert at[most] - at[most - 1] >= 2
+    assert len(found) == MANY
+    assert {it.attempts for it in found} == {1}
+
+
+def test_a_parameter_that_the_server_refuses_costs_one_request_of_all(
+    make: Make,
+) -> None:
+    asked, message = prompts(), "Unrecognized request argument: stream_options"
+
+    class Old(Answering):
+        def take(self, request: Request) -> Reply:
+            reply = super().take(request)
+            if "stream_options" in request.json:
+                return Reply.json({"error": {"message": message}}, 400)
+            return reply
+
+    with Old() as server:
+        found = results(make(server, most=4), asked)
+        assert server.asked.total() == MANY + 1
+    assert [it.content for it in found] == [answer_to(it) for it in asked]
 
 
 def test_fail_fast_asks_nothing_more(make: Make) -> None:

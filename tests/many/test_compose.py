@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,8 +14,11 @@ from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.clock import Clock, monotonic
+from chatstream.engine.pipeline import run
 from chatstream.engine.pool import Pool
+from chatstream.engine.prices import Price
 from chatstream.engine.resolve import resolve
+from chatstream.engine.resume import continuation, unfinished
 from chatstream.errors import Cancelled
 from chatstream.events import Content, Counts, Done, Error, Event, Progress
 from chatstream.many import outline as outlines
@@ -25,8 +29,9 @@ from chatstream.store.history import History
 from chatstream.store.journal import SUFFIX
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals, read
+from tests.support.answers import frames
 from tests.support.arrivals import events_of
-from tests.support.loopback import Reply
+from tests.support.loopback import NDJSON, SSE, Reply
 from tests.support.readers import until
 from tests.support.sections import OUTLINE, Sections, outline, says
 
@@ -129,14 +134,70 @@ def test_a_section_that_fails_ends_no_other_and_is_all_that_is_asked_for_again(n
     assert isinstance(again[-1], Done)
 
 
-def test_a_section_without_text_has_failed() -> None:
-    with Sections({**three(), 2: says("")}) as server:
+@pytest.mark.parametrize("answer", ["", " \n", "## B", "# B\n\n"])
+def test_a_section_without_text_has_failed(answer: str) -> None:
+    with Sections({**three(), 2: says(answer)}) as server:
         its = plan(server, given())
         assert isinstance(written(its)[-1], Error)
         server.replies = three()
         server.play(Reply())
         assert isinstance(written(its)[-1], Done)
     assert server.asked == [2]
+
+
+def test_a_section_that_was_resumed_is_whole() -> None:
+    cut = Reply(frames("ollama", ["tw"]), headers=NDJSON)
+    with Sections({**three(), 2: cut}) as server:
+        its = plan(server, given(), on_drop="stop")
+        assert isinstance(written(its)[-1], Error)
+        server.replies[0] = says("o")  # to a request that ends with the text so far
+        resolved, question = continuation(unfinished(None), {})
+        with closing(Pool()) as pool, run(resolved, question, pool, CancelToken()) as resumed:
+            assert isinstance(events_of(resumed.arrivals)[-1], Done)
+        server.play(Reply())
+        assert texts(written(its))["2 B"] == "two"
+    assert server.asked == []
+
+
+def test_another_outline_has_other_sections() -> None:
+    with Sections({OUTLINE: outline("A", "B"), **three("one", "two")}) as server:
+        its = plan(server)
+        written(its)
+        journals(runs_folder())[-1].unlink()  # the outline's
+        server.replies = {OUTLINE: outline("C", "D"), **three("three", "four")}
+        found = texts(written(its))
+    assert (found["1 C"], found["2 D"]) == ("three", "four")
+
+
+def test_an_outline_is_not_ended_early() -> None:
+    with Sections({OUTLINE: outline("A"), **three("one")}) as server:
+        assert isinstance(written(plan(server, stop_when="title"))[-1], Done)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_the_limit_of_the_cost_is_that_of_the_document(
+    journal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(1.0, 1.0))
+    settings = {"provider": "openai", "api_key": "k", "max_cost": 1.2, "journal": journal}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.5}
+    chunks = [
+        {"choices": [{"index": 0, "delta": {"content": "text"}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
+    ]
+    lines = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
+    reply = Reply([*lines, b"data: [DONE]\n\n"], headers=SSE)
+    with Sections(dict.fromkeys(range(1, 5), reply)) as server:
+        its = plan(server, given("A", "B", "C", "D"), **settings)
+        with closing(Pool()) as pool, closing(Composed(state_folder(), its.key)) as composed:
+            job = Job(composed if journal else None)
+            for asked in ([1, 2, 3], [] if journal else [1, 2, 3]):
+                server.play(Reply())
+                made = Composition(its, job, pool, CancelToken(), most=3)
+                end = events_of(made.arrivals())[-1]
+                assert isinstance(end, Error)
+                assert {it.code for it in made.failures.values()} == {"max_cost"}
+                assert server.asked == asked
 
 
 def test_sections_that_all_failed_alike_are_a_failure_of_that_kind() -> None:

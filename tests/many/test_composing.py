@@ -198,6 +198,8 @@ def test_json_and_a_file_go_together(plan: str, tmp_path: Path) -> None:
         (["--out", "/"], "--out / cannot be written"),
         (["-p", "nobody"], "nobody"),
         (["--outline", ""], "cannot be read"),
+        (["--outline", "-"], "--outline does not read standard input"),
+        (["--encoding", "klingon"], "is not a text encoding"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_asks_nothing(more: list[str], said: str) -> None:
@@ -207,10 +209,20 @@ def test_a_mistake_is_one_clear_line_and_asks_nothing(more: list[str], said: str
     assert "Traceback" not in done.stderr
 
 
-def test_no_topic_is_a_mistake() -> None:
-    done = run_here(["compose", "--outline", "page"])
-    assert done.status == 2
-    assert "no question was given" in done.stderr or "no topic was given" in done.stderr
+@pytest.mark.parametrize("topic", [[], [""], [" "], ["-"]])
+def test_no_topic_is_a_mistake(topic: list[str]) -> None:
+    done = run_here(["compose", "--outline", "page", *topic])
+    assert (done.status, done.stdout) == (2, b"")
+    assert "error: no topic was given\nchatstream compose " in done.stderr
+
+
+def test_the_encoding_is_that_of_the_topic_and_of_the_outline(tmp_path: Path) -> None:
+    path = tmp_path / "plan"
+    path.write_bytes("Caf\xe9\n".encode("cp1252"))
+    with Sections({1: says("text")}) as server:
+        flags = [*server_flags("ollama", server.url), "--outline", str(path)]
+        done = run_here(["compose", *flags, "--encoding", "cp1252", "-"], stdin=b"Th\xe9")
+    assert (done.status, done.stdout.decode()) == (0, "# Th\xe9\n\n## Caf\xe9\n\ntext\n")
 
 
 def test_a_topic_may_come_from_standard_input_and_files(tmp_path: Path, plan: str) -> None:

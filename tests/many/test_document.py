@@ -122,6 +122,18 @@ def test_a_heading_that_the_model_repeats_is_left_out() -> None:
         assert "".join(fed(document(1), *pieces, (1, DONE))) == "# Title\n\n## H1\n\none\n"
 
 
+def test_a_section_that_is_only_its_heading_has_no_text() -> None:
+    for repeated in ("## H1", "# h1 #", "## H1\n\n"):
+        assert "".join(fed(document(1), (1, Content(repeated)), (1, DONE))) == (
+            "[1 H1: the answer has no text]"
+        )
+
+
+def test_a_heading_that_is_void_is_forgotten() -> None:
+    shown = fed(document(1), (1, Content("## H")), (1, RESET), (1, Content("one")), (1, DONE))
+    assert re.sub(r"\[.*?\]", "", "".join(shown)) == "# Title\n\n## H1\n\none\n"
+
+
 def test_another_heading_stays() -> None:
     shown = fed(document(1), (1, Content("### Other")), (1, Content("\ntext")), (1, DONE))
     assert "".join(shown) == "# Title\n\n## H1\n\n### Other\ntext\n"

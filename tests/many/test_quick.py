@@ -135,7 +135,7 @@ def test_in_a_pipe_the_answer_is_the_detailed_one_and_the_quick_one_is_on_standa
 
 
 def test_a_quick_answer_that_fails_is_one_line() -> None:
-    broken = Reply.json({"error": "no room left"}, 400)
+    broken = Reply.json({"error": "no room left"}, 503)
     detailed, goes_on = held("long")
     with Models(small=broken, big=detailed) as server:
         flags = server_flags("ollama", server.url, "big")

@@ -72,6 +72,34 @@ def test_what_was_refused_is_left_out_of_later_requests(parameter: str) -> None:
     assert [it.stream for it in server.asked[1:]] == [parameter != "stream"] * 3
 
 
+def test_what_one_run_has_learned_costs_another_no_request_but_is_told() -> None:
+    refused: set[str] = set()
+    server = Server("stream_options", "effort")
+    thinking = replace(REQUEST, effort="high")
+    messages = [
+        [
+            it.message
+            for it in events_in(degrade(server.open, refused)(request, CancelToken()))
+            if isinstance(it, Warn)
+        ]
+        for request in (thinking, thinking, replace(REQUEST, without=frozenset({"effort"})))
+    ]
+    no = "the server does not accept"
+    again, at_once = "asking again without it", "asking without it"
+    assert messages == [
+        [f"{no} 'stream_options'; {again}", f"{no} 'effort'; {again}"],
+        [f"{no} 'effort'; {at_once}", f"{no} 'stream_options'; {at_once}"],
+        [f"{no} 'stream_options'; {at_once}"],
+    ]
+    assert len(server.asked) == 5
+
+
+def test_what_is_wrong_with_one_question_is_learned_about_no_other() -> None:
+    refused: set[str] = set()
+    list(degrade(Server("earlier thinking").open, refused)(REQUEST, CancelToken()))
+    assert refused == set()
+
+
 @pytest.mark.parametrize("parameter", ["stream_options", "max_tokens", "stream"])
 def test_a_refused_parameter_is_left_out_with_a_warning(parameter: str) -> None:
     server = Server(parameter)

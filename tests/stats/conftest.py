@@ -1,4 +1,4 @@
-"""Statistics are told in local time: every test is in UTC, unless it moves."""
+"""Statistics are in local time: every test is in UTC, unless it moves."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.stats.test_reckoning import OUTCOMES
 from tests.store.test_figures import FAST, RETRY, forget
 from tests.support.client import COMMAND, Running, run_here
 from tests.support.processes import waits_in
-from tests.support.runs import done, failed, run_id, write_run
+from tests.support.runs import done, failed, run_id, running, write_run
 from tests.support.terminal import on_terminal
 from tests.support.waiting import until_true
 
@@ -53,6 +53,20 @@ def test_no_runs_since_then_is_no_failure_either() -> None:
     found = run_here(["stats", "--since", "2026-03-01"])
     assert (found.status, found.stdout) == (0, b"")
     assert "no runs since 2026-03-01" in found.stderr
+
+
+def test_runs_that_are_still_going_are_mentioned_and_not_counted() -> None:
+    with running(state_folder(), run_id(7), "text"):
+        alone = run_here(["stats"])
+        assert (alone.status, alone.stdout) == (0, b"")
+        assert alone.stderr == "1 run is still going and not counted yet\n"
+        fill()
+        with running(state_folder(), run_id(8), "text"):
+            found = run_here(["stats", "--json"])
+    assert found.stderr == "2 runs are still going and not counted yet\n"
+    whole, group = map(json.loads, found.stdout.splitlines())
+    assert whole["runs"] == group["runs"] == 6
+    assert whole["failed"] == 1
 
 
 def test_json_has_an_object_a_line_the_total_first() -> None:

@@ -29,6 +29,16 @@ def test_the_last_run_of_a_section_holds(tmp_path: Path) -> None:
         assert other.runs == {}
 
 
+def test_with_a_new_outline_nothing_is_written_yet(tmp_path: Path) -> None:
+    with closing(Composed(tmp_path, "key")) as first:
+        for section, run in ((0, "a"), (1, "b"), (0, "c")):
+            first.begin(section, run)
+        assert first.runs == {0: "c"}
+        first.begin(2, "d")
+    with closing(Composed(tmp_path, "key")) as again:
+        assert again.runs == {0: "c", 2: "d"}
+
+
 def test_a_line_that_was_cut_is_passed_over_at_every_byte(tmp_path: Path) -> None:
     with closing(Composed(tmp_path, "key")) as made:
         made.begin(1, "first")

@@ -212,10 +212,7 @@ def test_a_read_only_folder_without_a_history_is_told(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIST, folder], capture_output=True, preexec_fn=_obey_modes
     )
-    assert (
-        done.stdout.decode()
-        == f"error: {folder / NAME} cannot be used: No such file or directory\n"
-    )
+    assert done.stdout.decode() == f"error: {folder} has no history yet, and cannot be written\n"
 
 
 def test_a_full_disk_is_told_and_loses_nothing(tmp_path: Path) -> None:

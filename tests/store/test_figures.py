@@ -1,4 +1,4 @@
-"""The figures of runs: read from their journals once, and told of all of them from then on."""
+"""The figures of runs: read from their journals once, and known for all of them afterwards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from chatstream import events as ev
 from chatstream.store import entries, figures, rescue
 from chatstream.store.database import NAME
-from chatstream.store.figures import FIELDS, UNREADABLE, Figures
+from chatstream.store.figures import FIELDS, RUNNING, UNREADABLE, Figures
 from chatstream.store.history import IMPORTING, MEASURING, History
 from chatstream.store.place import state_folder
 from chatstream.store.reading import read
@@ -100,9 +100,12 @@ def test_only_runs_since_then_are_told(tmp_path: Path) -> None:
     assert of(tmp_path, "2027-01-01T00:00:00.000Z") == {}
 
 
-def test_a_run_that_goes_on_is_not_told(tmp_path: Path) -> None:
+def test_a_run_that_is_still_going_has_no_figures_but_its_outcome(tmp_path: Path) -> None:
     with running(tmp_path, run_id(1), "text"):
-        assert of(tmp_path) == {}
+        found = of(tmp_path)[run_id(1)]
+        assert found == Figures(id=run_id(1), started_at=found.started_at, outcome=RUNNING)
+        assert of(tmp_path, "2999") == {}
+    assert of(tmp_path)[run_id(1)].outcome == "interrupted"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import os
 import shlex
 import subprocess
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,11 +81,8 @@ class Pane:
     def resize(self, columns: int, lines: int) -> None:
         """Another size of the window. tmux tells the program a moment after its screen has it."""
         self._tmux("resize-window", "-x", str(columns), "-y", str(lines))
-        terminal = os.open(self._asked("pane_tty"), os.O_RDWR | os.O_NOCTTY)
-        try:
+        with self._terminal() as terminal:
             self.until(lambda: os.get_terminal_size(terminal) == (columns, lines))
-        finally:
-            os.close(terminal)
 
     def lines(self) -> list[str]:
         """Scrollback and screen, with what the terminal wrapped in one line; no blanks at ends."""
@@ -148,9 +146,27 @@ class Pane:
         """Whether the cursor is not to be seen."""
         return self._asked("cursor_flag") == "0"
 
+    def until_raw(self) -> None:
+        """Wait until every key is for the program alone: Enter is Enter, and Ctrl+C no signal."""
+
+        def is_raw() -> bool:
+            mode = termios.tcgetattr(terminal)
+            return not (mode[0] & termios.ICRNL or mode[3] & termios.ISIG)
+
+        with self._terminal() as terminal:
+            self.until(is_raw)
+
     def close(self) -> None:
         """End the server and what runs in it."""
         subprocess.run([*self._server, "kill-server"], capture_output=True, timeout=LIMIT)
+
+    @contextmanager
+    def _terminal(self) -> Iterator[int]:
+        terminal = os.open(self._asked("pane_tty"), os.O_RDWR | os.O_NOCTTY)
+        try:
+            yield terminal
+        finally:
+            os.close(terminal)
 
     def _asked(self, variable: str) -> str:
         return self._tmux("display-message", "-p", f"#{{{variable}}}").strip()
