@@ -165,7 +165,8 @@ class _After:
                 if self._wish.diff:
                     self._tell_differences()
                 if self._judge is not None:
-                    status = self._give_verdict(asked, self._judge) or status
+                    verdict = self._give_verdict(asked, self._judge)
+                    status = status or verdict
             if not self._wish.look.as_json and self._settings.stats is not False:
                 summary.tell(self._answers, self._settings, self._wish.look)
                 if shared:

@@ -18,7 +18,7 @@ from chatstream.escape import clean
 from chatstream.wording import counted
 
 _MOST_WORK = 100_000_000
-"""Pairs of equal words times words: one or two seconds. Answers of 2,000 words take about that."""
+"""Pairs of equal words times words: a second or two at worst; prose of 2,000 words is below it."""
 _AROUND = 12  # words around a difference
 
 Kind = Literal["same", "first", "second"]

@@ -364,10 +364,8 @@ def find(folder: Path, run: str) -> Path:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
-    raise UsageError(
-        f"there is no run {excerpt(run, 40)!r}",
-        hint="`chatstream history` lists them",
-    )
+    shown = excerpt(run, _QUOTED_CHARACTERS)
+    raise UsageError(f"there is no run {shown!r}", hint="`chatstream history` lists them")
 
 
 def opening(path: Path) -> Metadata | None:

@@ -227,6 +227,14 @@ def test_a_verdict_in_json_has_its_own_label_and_a_failed_one_fails() -> None:
     assert continued() == "Blue."
 
 
+@pytest.mark.parametrize(("answers", "status"), [("ab", 3), ("abc", 1)])
+def test_the_status_is_that_of_the_answers_first(answers: str, status: int) -> None:
+    refused = Reply.json({"error": "no"}, status=401)
+    with ByModel(a=says("Blue."), b=says("Red."), c=BROKEN, j=refused) as server:
+        done = run_here([*compare_line(server, *answers), "--judge", "j"])
+    assert done.status == status
+
+
 def test_a_document_says_that_there_is_no_verdict() -> None:
     with ByModel(a=says("Blue."), b=says("Red."), j=BROKEN) as server:
         done = run_here([*compare_line(server, "a", "b"), "--judge", "j"])
