@@ -92,7 +92,7 @@ def compose(
 
     The sections appear in document order. If some of them fail, run the same command again: it
     writes only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration,
-    3 refused, 4 timeout or stall, 5 cut off, 130 Ctrl+C.
+    3 refused, 4 timeout or stall, 5 cut off, 7 cost limit, 130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

@@ -143,6 +143,7 @@ class Batch:
             found = _without_asking(request, self._begun)
             if found is not None:
                 self._arrived.append(found)
+                yield None  # so that the consumer looks, also after the last run
                 continue
             label = str(request.index)
             self._asked[label] = request

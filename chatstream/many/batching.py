@@ -34,6 +34,8 @@ from chatstream.many.gate import Gates
 from chatstream.many.reporting import Reporter
 from chatstream.many.requests import Request, requests_of
 from chatstream.sinks.output import put
+from chatstream.store.place import runs_folder
+from chatstream.store.reading import find, read
 from chatstream.terminal import exits
 from chatstream.terminal.present import tidy
 
@@ -77,8 +79,9 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             begun = stack.enter_context(contextlib.closing(Begun(output)))
         gates, pool = _gates(resolved, wanted.rpm, wanted.tpm)
         stack.callback(pool.close)
+        asker = Asker(resolved, pool)
         batch = Batch(
-            Asker(resolved, pool),
+            asker,
             gates,
             token,
             most=wanted.jobs,
@@ -87,7 +90,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             keeps=resolved.settings.journal,
             begun=begun,
         )
-        plan = _Plan(requests_of(lines), output, retry_failed=wanted.retry_failed)
+        plan = _Plan(requests_of(lines), output, asker, retry_failed=wanted.retry_failed)
         waits = "queued" if is_local(resolved.settings) else "waiting"
         quiet = resolved.settings.accessible
         reporter = Reporter(batch, gates, total, waits=waits, quiet=quiet)
@@ -108,6 +111,10 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
+        if plan.differs is not None:
+            exits.warn(
+                [f"{wanted.out} has answers {_OTHER.format(plan.differs.replace('_', '-'))}"]
+            )
     if not token.cancelled:
         tidy(resolved.settings)
     return _status(batch, failed, token)
@@ -147,17 +154,30 @@ def results(
         raise error
 
 
+_OTHER = "asked with another --{}; they are kept, and for new ones --out has to name another file"
+
+
 class _Plan:
-    """The requests that have to be asked. `keys` are those of all requests, in their order."""
+    """The requests that have to be asked. `keys` are those of all requests, in their order.
+
+    `differs` is an option that is another one than for the first answer that was there.
+    """
 
     def __init__(
-        self, requests: Iterator[Request | None], output: Output | None, *, retry_failed: bool
+        self,
+        requests: Iterator[Request | None],
+        output: Output | None,
+        asker: Asker,
+        *,
+        retry_failed: bool,
     ) -> None:
         self.keys: list[str] = []
         self.before = 0  # had their lines
         self.failed_before = 0  # of these, and are not asked again
+        self.differs: str | None = None
         self._requests = requests
         self._output = output
+        self._asker = asker
         self._retry_failed = retry_failed
 
     def __iter__(self) -> Iterator[Request | None]:
@@ -170,8 +190,17 @@ class _Plan:
             if place is None or (place.failed and self._retry_failed):
                 yield request
             else:
+                if not self.before:
+                    self._compare(request, self._output)
                 self.before += 1
                 self.failed_before += place.failed
+
+    def _compare(self, request: Request, output: Output) -> None:
+        with contextlib.suppress(ChatstreamError):  # its journal has expired
+            if request.wrong is None and (run := output.run_of(request.key)) is not None:
+                record = read(find(runs_folder(), run))
+                if record.asked is not None:
+                    self.differs = self._asker.differs(request, record.asked)
 
 
 def _requests(prompts: Iterable[Prompt]) -> Iterator[Request]:

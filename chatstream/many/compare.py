@@ -204,7 +204,7 @@ def contenders(
         raise UsageError("-n asks one model several times, but -m names more than one")
     names: list[str | None] = [*models] * times if models else [None] * times
     check_count(len(names))
-    given = [with_model(flags, name) if name else dict(flags) for name in names]
+    given = [dict(flags) if name is None else with_model(flags, name) for name in names]
     resolved = [resolved_at(place, it) for it in given]
     asked = message(resolved[0])
     labels = labelled(

@@ -119,7 +119,11 @@ def _judge_of(wish: Wish, flags: Mapping[str, Any]) -> Resolved | None:
     if wish.judge is None:
         return None
     given = {it: value for it, value in flags.items() if it not in _ASKED_OTHERWISE}
-    return resolved_at(START, with_model(given, wish.judge))
+    try:
+        return resolved_at(START, with_model(given, wish.judge))
+    except UsageError as error:  # about the option that was given
+        said = error.message.replace("--model", "--judge", 1)
+        raise UsageError(said, hint=error.hint) from error
 
 
 def _share(servers: Mapping[str, str]) -> bool:
@@ -227,15 +231,25 @@ class _After:
             copying=None,
         )
         if not look.as_json:
-            if not (look.is_screen(self._settings) or ends_line(answer.text, self._settings)):
-                put(b"\n")
-            best = judging.preferred(answer.text, letters)
-            key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
-            prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
-            self._section("", f"{key}{prefers}\n")
+            self._tell_verdict(answer, judged, letters)
         self.keep()
         self._answers = [*self._answers, answer]
         return status
+
+    def _tell_verdict(
+        self, verdict: Answer, judged: Sequence[Answer], letters: Mapping[str, int]
+    ) -> None:
+        """What stands below the verdict: which answer each of its letters is."""
+        if not verdict.has_text:
+            put(b"*There is no verdict.*\n")
+            return
+        look, settings = self._wish.look, self._settings
+        if not (look.is_screen(settings) or ends_line(verdict.text, settings)):
+            put(b"\n")
+        best = judging.preferred(verdict.text, letters)
+        key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
+        prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
+        self._section("", f"{key}{prefers}\n")
 
     def _section(self, title: str, text: str) -> None:
         section(title, text, self._settings, self._wish.look)

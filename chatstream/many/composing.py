@@ -49,7 +49,7 @@ from chatstream.store.place import NoHome, state_folder
 from chatstream.terminal import exits, prompt
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.look import check_look, is_screen
-from chatstream.terminal.present import present, show, tidy
+from chatstream.terminal.present import present, show, tell_end, tidy
 from chatstream.terminal.progress import Draw, bar, can_draw
 from chatstream.terminal.saving import check_file, failing, write
 from chatstream.text import STANDARD_INPUT, check_encoding, decoded
@@ -164,15 +164,17 @@ def _show(
     with bar(quiet=settings.accessible or shown) as draw:
         arrivals = composition.arrivals()
         if not shown:
-            arrivals = _beside(arrivals, draw, lines=not (as_json or can_draw()))
+            lines = settings.accessible or not can_draw()
+            arrivals = _beside(arrivals, draw, lines=lines and not as_json)
         if as_json:
             arrivals = written.watched(arrivals)
         else:
-            arrivals = written.in_order(arrivals, on_screen=screen)
+            arrivals = written.in_order(arrivals, tells=screen or settings.accessible)
         if out is None or as_json:
             status = present(arrivals, settings, token, as_json=as_json, plain=plain, copying=None)
         else:
             status = show(arrivals, _unprinted(settings), token)
+            tell_end(settings, token, status)
     if not composition.is_whole:
         return status
     if not composition.asked:
@@ -226,10 +228,10 @@ class Written:
         finally:
             close(arrivals)
 
-    def in_order(self, arrivals: Iterator[Arrival], *, on_screen: bool) -> Iterator[Arrival]:
+    def in_order(self, arrivals: Iterator[Arrival], *, tells: bool) -> Iterator[Arrival]:
         """The document as the events of one answer: who writes it, its text, warnings, the end.
 
-        On a screen each arrival says how far it is, too.
+        If it `tells`, each arrival says how far it is, too.
         """
         last: Progress | None = None
         try:
@@ -241,7 +243,7 @@ class Written:
                     elif event.stream is None:
                         events.append(event)
                 is_end = bool(events) and isinstance(events[-1], Terminal)
-                if on_screen and last is not None and arrival.events and not is_end:
+                if tells and last is not None and arrival.events and not is_end:
                     events.append(last)
                 yield Arrival(events, arrival.t, arrival.connected, arrival.alive)
         finally:

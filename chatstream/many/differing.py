@@ -1,21 +1,24 @@
 """What differs between two answers, word by word. Pure.
 
 1. White space between words does not count: answers are wrapped differently for no reason.
-2. The work is bounded: what both have in common at their beginnings and ends is set aside first,
-   and if the rest is large it is compared line by line.
+2. The work is bounded, also for a word that comes a thousand times: what both have in common at
+   their beginnings and ends is set aside first, and what would take too long is compared line by
+   line, or not at all.
 3. Of a long stretch that is the same in both, only the beginning and the end are shown.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from chatstream.escape import clean
 from chatstream.wording import counted
 
-_MOST_COMPARED = 4_000_000  # words of one answer times words of the other
+_MOST_WORK = 100_000_000
+"""Pairs of equal words times words: one or two seconds. Answers of 2,000 words take about that."""
 _AROUND = 12  # words around a difference
 
 Kind = Literal["same", "first", "second"]
@@ -106,9 +109,9 @@ def _compared(one: list[str], other: list[str]) -> Iterator[Part]:
     if not one or not other:
         yield from _only(one, other)
         return
-    if len(one) * len(other) > _MOST_COMPARED:
+    if _work(one, other) > _MOST_WORK:
         one, other = _lines(one), _lines(other)
-    if len(one) * len(other) > _MOST_COMPARED:
+    if _work(one, other) > _MOST_WORK:
         yield from _only(one, other)
         return
     from difflib import SequenceMatcher
@@ -119,6 +122,12 @@ def _compared(one: list[str], other: list[str]) -> Iterator[Part]:
             yield Part("same", "".join(one[a:b]))
         else:
             yield from _only(one[a:b], other[c:d])
+
+
+def _work(one: Sequence[str], other: Sequence[str]) -> int:
+    """What a comparison costs at most: `SequenceMatcher` may look at every pair for every match."""
+    counts = Counter(it.strip() for it in one)
+    return sum(counts[it.strip()] for it in other) * min(len(one), len(other))
 
 
 def _only(one: Sequence[str], other: Sequence[str]) -> Iterator[Part]:

@@ -10,6 +10,7 @@
 4. Void text is dropped if it has not been shown; a run whose text was shown cannot void it.
 5. Messages about a section, such as its failure, become warnings that name the section. They are
    kept like text, so they appear where its text is or would be.
+6. If a section ends within a code block, the block is closed, so that what follows is not code.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chatstream.events import Content, Done, Error, Event, Terminal, Warn, voids
+from chatstream.fences import Fences
 from chatstream.many.outline import Outline, Section, heading_in
 from chatstream.sinks.words import UNUSUAL_ENDS, note, one_line
 
@@ -82,6 +84,8 @@ class _Text:
         self._section = section
         self._held: list[str] = []
         self._white = ""  # what may be the end
+        self._fences = Fences()
+        self._line = ""  # the last one that was shown
         self._warnings: list[Event] = []
 
     def note(self, event: Event) -> None:
@@ -120,7 +124,20 @@ class _Text:
                 text = (self._beginning(first) + end + rest).lstrip()
         shown = text.rstrip()
         self._white = text[len(shown) :]
+        shown += self._end_of_code(shown)
         return self._section.opens + shown if shown and self.is_new else shown
+
+    def _end_of_code(self, shown: str) -> str:
+        """What closes the block of code that the section ends in; `shown` is its latest text."""
+        *lines, self._line = (self._line + shown).split("\n")
+        for line in lines:
+            self._fences.line(line)
+        if not self.ended:
+            return ""
+        self._fences.line(self._line)
+        fence = self._fences.open
+        ends_by_itself = self._fences.heeds_text  # in a list or a quote
+        return "" if fence is None or ends_by_itself else f"\n{fence.mark}"
 
     def _beginning(self, line: str) -> str:
         words = heading_in(line)

@@ -71,6 +71,10 @@ class _Kept(msgspec.Struct):
     error: Failure | None = None
 
 
+class _Ran(msgspec.Struct):
+    run: str | None = None
+
+
 class Place(msgspec.Struct, frozen=True):
     """Where a line is in the output, and what it is."""
 
@@ -82,6 +86,7 @@ class Place(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _kept = msgspec.json.Decoder(_Kept)
+_ran = msgspec.json.Decoder(_Ran)
 
 
 def encoded(result: Result) -> bytes:
@@ -125,6 +130,11 @@ class Output:
         """Whether this key has its line; with `retry_failed` only an answer counts."""
         place = self.places.get(key)
         return place is not None and not (retry_failed and place.failed)
+
+    def run_of(self, key: str) -> str | None:
+        """The run that the line of this key is from."""
+        place = self.places[key]
+        return _ran.decode(os.pread(self._file, place.size, place.offset)).run
 
     def tidy(self, keys: Sequence[str]) -> None:
         """Put the lines in the order of these keys, if they are not. Raises `OutputError`."""

@@ -163,14 +163,16 @@ class Both:
 
     def beside(self) -> Iterator[Arrival]:
         """The detailed answer; the quick one goes to standard error meanwhile."""
-        notes = standard_error()
-        sink = sink_class("plain")(notes, notes, terminal=True, reasoning=False, stats=False)
-        with contextlib.closing(sink):
+        line = _Line()
+        sink = sink_class("plain")(line, line, terminal=True, reasoning=False, stats=False)
+        with contextlib.closing(line), contextlib.closing(sink):
             for arrival in self._noted():
                 if arrival.stream == QUICK:
                     sink.write(self._told(arrival))
-                else:
-                    yield arrival
+                    continue
+                if any(not isinstance(it, Content) for it in arrival.events):
+                    line.close()  # a note may follow
+                yield arrival
 
     def first(self) -> Iterator[Arrival]:
         """The quick answer, until it has ended or is stopped."""
@@ -223,6 +225,23 @@ class Both:
                 _STOPPED if self._is_stopped else replace(failure, hint=None, resume=None)
             )
         return arrival
+
+
+class _Line:
+    """Standard error, and whether the last line there has its end."""
+
+    def __init__(self) -> None:
+        self._is_open = False
+
+    def write(self, data: bytes) -> None:
+        """Write it."""
+        standard_error().write(data)
+        self._is_open = not data.endswith(b"\n")
+
+    def close(self) -> None:
+        """End the line."""
+        if self._is_open:
+            self.write(b"\n")
 
 
 _SHOWN = Content | Approval

@@ -219,11 +219,8 @@ class ColumnsSink:
     def _hint(self) -> Line:
         if self._paused:
             return [*line_of("paused", self._theme.warning), *self._dim(" · space resumes")]
-        if self._typed is not None:
-            return self._dim("Ctrl+C stops all")
-        if not self._keys:
-            return self._dim("Ctrl+C stops all")
-        return self._dim(f"1-{len(self._columns)} stop one · space pauses · Ctrl+C stops all")
+        keys = f"1-{len(self._columns)} stop one · space pauses · " if self._keys else ""
+        return self._dim(f"{keys}Ctrl+C stops all")
 
     def _typed_rows(self, width: int) -> list[Line]:
         return [*typed_lines(self._typed, self._theme, width)] if self._typed is not None else []

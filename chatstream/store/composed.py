@@ -55,7 +55,7 @@ class Composed:
             if not self._lock.take(alone=True):
                 raise UsageError(
                     "this document is being written by another process",
-                    hint="wait until it has finished",
+                    hint="wait until it has ended",
                 )
             self._read()
         except BaseException:

@@ -62,7 +62,6 @@ SLICE = 64 * 1024
 _MARK = re.compile(rb',"crc":([0-9]{1,10})}\r?$')
 _IS_JOURNAL = b'"digest":"sha256:'  # in the first line
 _GLIMPSE = 1024 * 1024
-_QUOTED_CHARACTERS = 40  # of what is no run
 _OPENING = 4096  # bytes that hold the event that opens a run, but for what was asked
 _TAIL = 64 * 1024  # bytes at the end of a journal that hold its last line, whatever it is
 
@@ -366,7 +365,7 @@ def find(folder: Path, run: str) -> Path:
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
     raise UsageError(
-        f"there is no run {excerpt(run, _QUOTED_CHARACTERS)!r}",
+        f"there is no run {excerpt(run, 40)!r}",
         hint="`chatstream history` lists them",
     )
 

@@ -13,10 +13,9 @@ from chatstream.chat.session import Session
 from chatstream.errors import UsageError
 from chatstream.store.conversation import Conversations
 from chatstream.store.drafts import Drafts
-from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import journals
+from chatstream.store.place import state_folder
 from tests.support.bymodel import ByModel
-from tests.support.chats import Typed, flags_of, holds, says, session_at
+from tests.support.chats import Typed, are_written, flags_of, holds, says, session_at
 from tests.support.loopback import Reply
 from tests.support.waiting import signal_once
 
@@ -138,18 +137,12 @@ def test_where_all_fail_the_question_is_unanswered_and_comes_back() -> None:
     assert said(session) == ["noon?", "Bright.", "sunset?", "Bright."]
 
 
-def both_come() -> bool:
-    """Whether both answers that hold have begun."""
-    written = b"".join(it.read_bytes() for it in journals(runs_folder()))
-    return b"The sky " in written and b"It is " in written
-
-
 def test_ctrl_c_stops_all_and_what_has_come_is_the_answer(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     with server_of(a=holds("The sky "), b=holds("It is ")) as server:
         session, typed = session_at(server), Typed("/compare a b -- sunset?", "/pick 2", "on?")
-        signal_once(both_come, signal.SIGINT)
+        signal_once(lambda: are_written("The sky ", "It is "), signal.SIGINT)
         assert chat(session, typed) == 0
     assert said(session) == ["sunset?", "It is ", "on?", "Bright."]
     assert typed.closed
@@ -168,7 +161,7 @@ def test_the_picked_answer_is_continued() -> None:
             server.replies["b"] = says("dark.")
             return "/continue"
 
-        signal_once(both_come, signal.SIGINT)
+        signal_once(lambda: are_written("The sky ", "It is "), signal.SIGINT)
         assert chat(session, Typed("/compare a b -- sunset?", "/pick 2", carry_on)) == 0
         assert asked(server, "b")[-1] == [("user", "sunset?"), ("assistant", "It is ")]
     assert said(session) == ["sunset?", "It is dark."]

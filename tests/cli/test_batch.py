@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.answers import whole
 from tests.support.batches import Answering, answer_to, lines_in, prompts_in
-from tests.support.client import Finished, Running, run, run_here
+from tests.support.client import Finished, Running, run, run_here, server_flags
 from tests.support.loopback import Reply, Script
 from tests.support.terminal import on_terminal
 from tests.support.waiting import until_true
@@ -77,6 +77,29 @@ def test_run_again_it_asks_only_what_is_missing(server: Answering, source: Path,
     assert (done.status, out.read_bytes()) == (0, before)
     assert not server.asked
     assert f"{COUNT} already in the output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], None),
+        (["-m", "other"], "--model"),
+        (["-s", "Be brief."], "--system"),
+        (["-t", "0.5"], "--temperature"),
+    ],
+)
+def test_answers_to_other_options_are_kept_and_it_says_so(
+    server: Answering, source: Path, out: Path, options: list[str], says: str | None
+) -> None:
+    batch(server, source, "--out", str(out))
+    before = out.read_bytes()
+    flags = server_flags("openai", f"{server.url}/v1", "other" if "-m" in options else "m")
+    options = [] if "-m" in options else options
+    done = run_here(["batch", str(source), "--out", str(out), *flags, *options])
+    assert (done.status, out.read_bytes()) == (0, before)
+    warned = [it for it in done.stderr.splitlines() if it.startswith("warning: ")]
+    assert len(warned) == (says is not None)
+    assert (says or "") in "".join(warned)
 
 
 def test_an_edited_input_asks_what_is_new_and_the_output_has_its_order(
@@ -284,6 +307,16 @@ def test_a_full_disk_is_a_failure(server: Answering, source: Path) -> None:
     done = run_here(["batch", str(source), *server.flags], stdout=Path("/dev/full"))
     assert done.status == 1
     assert "cannot write the output" in done.stderr
+
+
+def test_the_cost_limit_stops_it_with_7_and_what_was_answered_is_there(
+    source: Path, out: Path, server: Answering
+) -> None:
+    flags = [*server_flags("openai", f"{server.url}/v1", "gpt-4o-mini"), "--out", str(out)]
+    done = run_here(["batch", str(source), *flags, "-j", "1", "--max-cost", "0.00001"])
+    assert done.status == 7
+    assert "run it again to continue" in done.stderr
+    assert 0 < len(lines_in(out)) == server.asked.total() < COUNT
 
 
 def test_fail_fast_asks_nothing_more(source: Path, out: Path) -> None:

@@ -147,6 +147,18 @@ def test_a_failure_is_a_result_and_costs_nothing_else(make: Make) -> None:
     assert (batch.tally.answered, batch.tally.failed) == (8, 2)
 
 
+@pytest.mark.parametrize("good", [0, 1])
+def test_lines_that_cannot_be_asked_have_their_results_also_behind_the_last_answer(
+    make: Make, good: int
+) -> None:
+    lines = [Line(1, prompt="a")][:good] + [Line(n, json=b"nonsense") for n in (2, 3)]
+    with Answering() as server:
+        batch = make(server, most=1)
+        found = [it for it in batch.results(requests_of(lines)) if it is not None]
+    assert [it.error is None for it in found] == [True] * good + [False, False]
+    assert (batch.tally.answered, batch.tally.failed) == (good, 2)
+
+
 @pytest.mark.parametrize(
     ("status", "error", "headers", "code"),
     [

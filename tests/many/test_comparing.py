@@ -15,7 +15,7 @@ from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals, read
 from tests.support.bymodel import ByModel, compare_line
-from tests.support.chats import holds, says
+from tests.support.chats import are_written, holds, says
 from tests.support.client import COMMAND, LIMIT, Running, run, run_here
 from tests.support.loopback import Reply
 from tests.support.waiting import until_true
@@ -166,7 +166,9 @@ def test_without_a_journal_nothing_can_be_picked() -> None:
         (["-m", "a", "-m", "b", "--diff", "--json"], "--diff and --json exclude each other"),
         (["-m", "a", "-m", "b", "--pick"], "--pick can ask for the answer only on a terminal"),
         (["-m", "a", "-m", "b", "--pick", "3"], "--pick 3: there are only 2 answers"),
-        (["-m", "a", "-m", "b", "--judge", "c@nowhere"], "unknown provider or profile 'nowhere'"),
+        (["-m", "a", "-m", "b", "--judge", "c@nowhere"], "--judge: unknown provider or profile"),
+        (["-m", "a", "-m", "b", "--judge", ""], "--judge is empty"),
+        (["-m", "a", "-m", ""], "--model is empty"),
         (["-m", "a", "-m", "b@nowhere"], "unknown provider or profile 'nowhere'"),
         ([word for it in "abcdefghij" for word in ("-m", it)], "10 answers are too many"),
         (["-n", "0", "-m", "a"], "--times takes"),
@@ -225,13 +227,20 @@ def test_a_verdict_in_json_has_its_own_label_and_a_failed_one_fails() -> None:
     assert continued() == "Blue."
 
 
+def test_a_document_says_that_there_is_no_verdict() -> None:
+    with ByModel(a=says("Blue."), b=says("Red."), j=BROKEN) as server:
+        done = run_here([*compare_line(server, "a", "b"), "--judge", "j"])
+    verdict = done.stdout.decode().partition("## Verdict of j\n")[2].partition("\n## Summary")[0]
+    assert verdict.split("\n\n", 1)[1] == "*There is no verdict.*\n"
+    assert done.status == 1
+
+
 def test_ctrl_c_stops_all_and_keeps_what_has_come() -> None:
     with (
         ByModel(a=holds("The sky "), b=holds("It is ")) as server,
         Running([*compare_line(server, "a", "b"), "--json"]) as client,
     ):
-        client.read_until(b'"stream":"a"')
-        until_true(lambda: answers() == {"a": "The sky ", "b": "It is "})
+        until_true(lambda: are_written("The sky ", "It is "))
         client.process.send_signal(signal.SIGINT)
         done = client.finish()
     assert done.status == 130

@@ -17,6 +17,7 @@ from tests.support.client import COMMAND, LIMIT, Finished, Running, run, run_her
 from tests.support.loopback import Reply
 from tests.support.sampling import by_size, seeded
 from tests.support.sections import OUTLINE, Sections, outline, says
+from tests.support.terminal import on_terminal
 from tests.support.tmux import tmux
 from tests.support.unavailable import require
 
@@ -176,6 +177,13 @@ def test_a_file_gets_the_document_when_it_is_whole(plan: str, tmp_path: Path) ->
     assert (done.status, done.stdout) == (0, b"")
     assert out.read_text() == DOCUMENT
     assert f"wrote {out}" in done.stderr
+
+
+def test_the_end_of_a_file_rings_the_bell(plan: str, tmp_path: Path) -> None:
+    with Sections(replies()) as server:
+        more = ["--outline", plan, "--out", str(tmp_path / "o.md"), "--notify", "bell"]
+        status, _, written = on_terminal(command(server, *more))
+    assert (status, written.count(b"\a")) == (0, 1)
 
 
 def test_json_and_a_file_go_together(plan: str, tmp_path: Path) -> None:
@@ -397,6 +405,17 @@ def test_a_terminal_has_the_bar_while_a_file_is_written(
         assert pane.status == 0
         assert pane.text().replace("\n", "") == f"wrote {out}"
     assert out.read_text() == DOCUMENT
+
+
+@pytest.mark.serial
+def test_a_screen_reader_gets_a_line_for_each_section_of_a_file(plan: str, tmp_path: Path) -> None:
+    out = tmp_path / "o.md"
+    with Sections(replies()) as server, require(tmux(80, 24)) as pane:
+        more = ["--outline", plan, "--accessible", "-j", "1", "--out", str(out)]
+        pane.run([*COMMAND, *command(server, *more)])
+        pane.until(lambda: pane.ended)
+        assert pane.status == 0
+        assert pane.lines()[:3] == ["written: 1 A", "written: 2 B", "written: 3 C"]
 
 
 @pytest.mark.serial

@@ -56,3 +56,19 @@ def test_the_work_is_bounded() -> None:
     other = " ".join(f"b{number}" for number in range(20_000))
     assert [it.kind for it in parts(one, other)] == ["first", "second"]
     assert len(marked(parts(one, other))) == len(one) + len(other) + 8
+
+
+def test_words_that_come_again_and_again_are_bounded_too() -> None:
+    """Two thousand words took a minute."""
+    found = parts("a b " * 1000, "a c " * 1000)
+    assert [it.kind for it in found] == ["same", "first", "second"]
+    lines = marked(parts("a b " * 999 + "\nx y\n" + "a b ", "a c " * 999 + "\nx y\n" + "a c "))
+    assert "\nx y\n" in lines
+
+
+def test_answers_of_a_usual_length_are_compared_word_by_word() -> None:
+    """One word in ten is the same one, as in prose."""
+    one, other = (
+        " ".join("the" if at % 10 == 0 else f"{side}{at}" for at in range(1500)) for side in "vw"
+    )
+    assert len(parts(one, other)) > 300

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,6 +133,21 @@ def test_a_section_that_is_only_its_heading_has_no_text() -> None:
 def test_a_heading_that_is_void_is_forgotten() -> None:
     shown = fed(document(1), (1, Content("## H")), (1, RESET), (1, Content("one")), (1, DONE))
     assert re.sub(r"\[.*?\]", "", "".join(shown)) == "# Title\n\n## H1\n\none\n"
+
+
+def test_a_block_of_code_that_is_left_open_is_closed() -> None:
+    for said in ("one\n```py\nx = 1", "one\n```py\nx = 1\n\n"):
+        pieces = [(1, Content(it)) for it in said]
+        shown = fed(document(2), *pieces, (1, FAILED), (2, Content("two")), (2, DONE))
+        assert re.sub(r"\[.*?\]", "", "".join(shown)) == (
+            "# Title\n\n## H1\n\none\n```py\nx = 1\n```\n\n## H2\n\ntwo\n"
+        )
+
+
+@pytest.mark.parametrize("said", ["```\nx\n```", "~~~\nx\n~~~\nend", "- ```\n  x", "a `b` c"])
+def test_code_that_ends_by_itself_stays_as_it_is(said: str) -> None:
+    shown = fed(document(1), (1, Content(said)), (1, DONE))
+    assert "".join(shown) == f"# Title\n\n## H1\n\n{said}\n"
 
 
 def test_another_heading_stays() -> None:

@@ -392,6 +392,20 @@ def test_a_detailed_answer_that_fails_stops_no_quick_one() -> None:
     assert second == ""
 
 
+def test_what_is_said_beside_the_quick_answer_begins_a_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    has_text = threading.Event()
+    detailed: list[Step] = [lambda: until(has_text), Warn("w", "slow"), DONE]
+    read = both([Content("sho"), has_text.set], detailed, still)
+    said = (it for it in read.beside() if any(isinstance(event, Warn) for event in it.events))
+    next(said)
+    assert capfd.readouterr().err == "sho\n"
+    said.close()
+    read.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_user_who_stops_both_is_shown_what_there_is_of_both() -> None:
     stopped = threading.Event()
     token, its = CancelToken(), CancelToken()

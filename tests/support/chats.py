@@ -104,6 +104,12 @@ def sent(server: Script) -> list[list[Turn]]:
     return [[(it["role"], it["content"]) for it in body["messages"]] for body in bodies]
 
 
+def are_written(*words: str) -> bool:
+    """Whether the journals have all of these words; some may not have begun."""
+    found = b"".join(it.read_bytes() for it in journals(runs_folder()))
+    return all(it.encode() in found for it in words)
+
+
 def stop_when_holding(server: Script, words: str = "", number: int = signal.SIGINT) -> None:
     """Send this process a signal once the server holds its next answer, whose `words` have come."""
     before, asked = set(journals(runs_folder())), len(sent(server))
