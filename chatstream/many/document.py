@@ -10,7 +10,7 @@
 4. Void text is dropped if it has not been shown; a run whose text was shown cannot void it.
 5. Messages about a section, such as its failure, become warnings that name the section. They are
    kept like text, so they appear where its text is or would be.
-6. Where a section ends within a block of code, the block is closed: what follows is no code.
+6. If a section ends within a code block, the block is closed, so that what follows is not code.
 """
 
 from __future__ import annotations

@@ -364,7 +364,7 @@ def find(folder: Path, run: str) -> Path:
         raise UsageError(
             f"{run!r} matches {len(found)} runs", hint="give more characters of the id"
         )
-    shown = excerpt(run, _QUOTED_CHARACTERS)
+    shown = excerpt(run, 40)
     raise UsageError(f"there is no run {shown!r}", hint="`chatstream history` lists them")
 
 
