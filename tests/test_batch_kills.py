@@ -7,8 +7,8 @@ exactly one whole journal. The server, too, sees no more requests than had to be
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from chatstream.errors import JournalError
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
 from tests.support.batches import Answering, answer_to, lines_in, prompts_in
-from tests.support.client import COMMAND, Running
+from tests.support.client import COMMAND, LIMIT, Running
 from tests.support.figures import Figures
+from tests.support.peak import measured, peak_in
 from tests.support.sampling import by_size, seeded
 from tests.support.waiting import until_true
 
@@ -50,18 +51,17 @@ def test_a_batch_that_is_killed_five_times_ends_whole(
                 client.process.send_signal(signal.SIGKILL)
             written = [line["index"] for line in lines_in_whole(out)]
             assert written == list(range(len(written)))
-        process = os.spawnve(os.P_NOWAIT, COMMAND[0], [*COMMAND, *arguments], os.environ)
-        _, status, usage = os.wait4(process, 0)
-        peak = usage.ru_maxrss
+        command = measured([*COMMAND, *arguments])
+        ended = subprocess.run(command, stderr=subprocess.PIPE, timeout=10 * LIMIT, check=False)
         asked = server.asked
-    assert os.waitstatus_to_exitcode(status) == 0
+    assert ended.returncode == 0
     lines = lines_in(out)
     assert [line["index"] for line in lines] == list(range(PROMPTS))
     assert [line["content"] for line in lines] == [answer_to(prompt) for prompt in prompts]
     assert answered() == Counter(prompts)
     assert sum(asked.values()) <= PROMPTS + KILLS * JOBS
     assert not list(tmp_path.glob("*.runs"))
-    megabytes = peak / 1024
+    megabytes = peak_in(ended.stderr)
     figures.line(
         f"batch of {PROMPTS}, killed {KILLS} times: {sum(asked.values())} requests, "
         f"{megabytes:.0f} MB"

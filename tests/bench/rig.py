@@ -24,20 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.mockserver import MockServer
+from tests.support.peak import measured, peak_in
 
 PEERS = Path(__file__).with_name("peers")
 BIN = Path(sys.executable).parent
-
-
-# Linux counts into the peak of a process what it was before its `exec`: a copy of its parent, and
-# this benchmark is larger than what it measures. So a parent of a few MB starts it, and tells.
-_PEAK = """
-import os, sys
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
-_, status, usage = os.wait4(child, 0)
-print("", usage.ru_maxrss, file=sys.stderr)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
 
 
 class Failed(Exception):
@@ -131,12 +121,11 @@ class Rig:
 
     def peak(self, command: Sequence[str]) -> float:
         """The most memory that a command has, in MB. Raises `Failed`."""
-        measured = [sys.executable, "-I", "-S", "-c", _PEAK, *command]
-        child = self.start(measured, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        with child.process.stderr as said:  # type: ignore[union-attr]
-            *_, kilobytes = said.read().split()
+        child = self.start(measured(command), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        with child.process.stderr as errors:  # type: ignore[union-attr]
+            said = errors.read()
         child.finish()
-        return int(kilobytes) * 1024 / 1e6
+        return peak_in(said)
 
     def wall(self, command: Sequence[str]) -> float:
         """Seconds that a command takes."""
