@@ -126,11 +126,6 @@ class Output:
             raise OutputError(f"{self.path} cannot be written: {error.strerror}") from error
         self._add(result.key, len(line), result.index, failed=result.error is not None)
 
-    def has(self, key: str, *, retry_failed: bool) -> bool:
-        """Whether this key has its line; with `retry_failed` only an answer counts."""
-        place = self.places.get(key)
-        return place is not None and not (retry_failed and place.failed)
-
     def run_of(self, key: str) -> str | None:
         """The run that the line of this key is from."""
         place = self.places[key]
