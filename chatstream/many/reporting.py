@@ -102,7 +102,7 @@ class Reporter:
                 why = batch.stopped
                 hint = f"; {why.hint}" if why.hint else ""
                 exits.note(f"error: stopped: {why.message}{hint}")
-            exits.note(f"{_AGAIN}" if out is not None else "the other prompts were not asked")
+            exits.note(_AGAIN if out is not None else "the other prompts were not asked")
         elif failed and out is not None:
             exits.note(f"--retry-failed asks the {counted(failed, 'failed line')} again")
 
