@@ -38,11 +38,9 @@ from chatstream.cli.options import (
 )
 from chatstream.engine.place import follow_of, place_of, question_at, resolved_at
 from chatstream.engine.run import Run
-from chatstream.messages import Message
 from chatstream.terminal.answering import Answering
 from chatstream.terminal.offering import Lack, is_possible, offer
-from chatstream.terminal.prompt import compose
-from chatstream.text import check_encoding
+from chatstream.terminal.prompt import message_of
 
 
 @takes(*ALL)
@@ -95,24 +93,15 @@ def ask(
         place = place_of(last=last, at=at, edit=edit, name=name)
         resolved = resolved_at(place, {**flags, "role": role_of(role, var)})
         answering.use(resolved, partial(copying_in, arguments))
-        if encoding is not None:
-            check_encoding(encoding)
-        question = compose(
+        asked = message_of(
             prompt,
             file or (),
+            image or (),
             answering.token,
+            resolved,
             encoding=encoding,
             use_stdin=not no_stdin,
-            settings=resolved.settings,
         )
-        if resolved.role is not None:
-            question = resolved.role.asked(question)
-        asked = Message("user", question)
-        if image:
-            from chatstream.engine.attaching import with_images
-
-            keep = resolved.settings.journal
-            asked = with_images(question, image, answering.token, keep=keep)
         return answering.begin(
             resolved,
             question_at(place, resolved, [asked]),

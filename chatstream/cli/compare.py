@@ -41,8 +41,7 @@ from chatstream.many.comparing import Wish
 from chatstream.many.comparing import compare as ask_all
 from chatstream.many.showing import Look
 from chatstream.messages import Message
-from chatstream.terminal.prompt import compose
-from chatstream.text import check_encoding
+from chatstream.terminal.prompt import message_of
 
 
 @takes(*TAKEN)
@@ -82,25 +81,17 @@ def compare(
     of that failure; otherwise 1.
     """
     start_log(locals())
-    if encoding is not None:
-        check_encoding(encoding)
 
     def message(resolved: Resolved, token: CancelToken) -> Message:
-        question = compose(
+        return message_of(
             prompt,
             file or (),
+            image or (),
             token,
+            resolved,
             encoding=encoding,
             use_stdin=not no_stdin,
-            settings=resolved.settings,
         )
-        if resolved.role is not None:
-            question = resolved.role.asked(question)
-        if not image:
-            return Message("user", question)
-        from chatstream.engine.attaching import with_images
-
-        return with_images(question, image, token, keep=resolved.settings.journal)
 
     return ask_all(
         Wish(

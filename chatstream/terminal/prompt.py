@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chatstream.addresses import is_url
 from chatstream.cancel import CancelToken
@@ -28,10 +29,14 @@ from chatstream.clock import POLL_SECONDS, Clock, Deadline, monotonic
 from chatstream.engine.settings import Settings
 from chatstream.errors import UsageError
 from chatstream.files import named
+from chatstream.messages import Message
 from chatstream.redact import mask_address
 from chatstream.sinks.notes import standard_error
-from chatstream.text import STANDARD_INPUT, argument, decoded
+from chatstream.text import STANDARD_INPUT, argument, check_encoding, decoded
 from chatstream.wording import encodable
+
+if TYPE_CHECKING:
+    from chatstream.engine.resolve import Resolved
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of a question with all that is fed to it: far beyond what any model takes."""
@@ -54,6 +59,35 @@ Tell = Callable[[str], None]
 
 def _tell(line: str) -> None:
     standard_error().write(f"{line}\n".encode())
+
+
+def message_of(
+    prompt: str | None,
+    files: Sequence[str],
+    images: Sequence[str],
+    token: CancelToken,
+    resolved: Resolved,
+    *,
+    encoding: str | None,
+    use_stdin: bool,
+) -> Message:
+    """The question with its images, in the words of the role if there is one.
+
+    Raises what `compose` raises, and `UsageError` for an image that cannot be sent.
+    """
+    if encoding is not None:
+        check_encoding(encoding)
+    settings = resolved.settings
+    question = compose(
+        prompt, files, token, encoding=encoding, use_stdin=use_stdin, settings=settings
+    )
+    if resolved.role is not None:
+        question = resolved.role.asked(question)
+    if not images:
+        return Message("user", question)
+    from chatstream.engine.attaching import with_images
+
+    return with_images(question, images, token, keep=settings.journal)
 
 
 def compose(
