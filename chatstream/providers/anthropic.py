@@ -339,7 +339,7 @@ class Anthropic(Provider):
         return "/v1/messages"
 
     def continuation_method(self, model: str) -> ContinuationMethod | None:
-        """Claude goes on with an assistant's message up to version 4.5, and refuses it since."""
+        """Claude continues an assistant's message up to version 4.5; later versions refuse it."""
         return None if (version_of(model) or (0, 0)) > (4, 5) else "stripped_prefill"
 
     def models_path(self) -> str:

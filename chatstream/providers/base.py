@@ -109,7 +109,7 @@ class Provider(Models):
         """A decoder for one answer."""
 
     def continuation_method(self, model: str) -> ContinuationMethod | None:
-        """How this server truly goes on with an answer of this model; None if it does not."""
+        """How this server really continues an answer of this model; None if it cannot."""
         return self.endpoint.continues
 
     def given(self, data: ProviderData | None) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class LiveSink:
         self._sources = Sources()
         self._start()
         self._final: list[Line] = []  # to be drawn with the next frame
-        self._joined = False  # what comes next goes on with the last of these
+        self._joined = False  # what comes next continues the last of these
         self._parted = False  # an empty line is due before the next text
         self._notes: list[Line] = []  # lines of ours that wait for an end
         self._model = "done"

@@ -40,7 +40,7 @@ _LABEL_CHARACTERS = 60  # characters of a language or a file name
 
 @dataclass(frozen=True)
 class Drawn:
-    """Lines; `joined`: the next line that is drawn goes on with the last of these."""
+    """Lines; `joined`: the next line that is drawn continues the last of these."""
 
     lines: list[Line]
     joined: bool

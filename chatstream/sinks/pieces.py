@@ -34,7 +34,7 @@ class Paragraph(NamedTuple):
     where: Where
     text: str
     joined: bool = False  # the next paragraph goes on in the same line
-    part: bool = False  # it goes on with the paragraph before it
+    part: bool = False  # it continues the paragraph before it
 
 
 class Heading(NamedTuple):
@@ -49,7 +49,7 @@ class Formula(NamedTuple):
     where: Where
     text: str
     joined: bool = False  # the next one goes on in the same line
-    part: bool = False  # it goes on with the formula before it
+    part: bool = False  # it continues the formula before it
 
 
 class Rule(NamedTuple):

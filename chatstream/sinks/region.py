@@ -66,7 +66,7 @@ Lines = Sequence[Line]
 class _Row(NamedTuple):
     line: Line
     cells: int = 0
-    flows: bool = False  # the next row goes on with its line
+    flows: bool = False  # the next row continues its line
     sure: bool = True
     free: bool = False  # a whole line that takes as many rows as the terminal thinks right
     below: bool = False  # the open text

@@ -225,7 +225,7 @@ def remove(history: History, runs: Sequence[str]) -> None:
 
 
 def prune(history: History, older_than: float | None) -> None:
-    """Delete journals that were kept long enough, and conversations older than so many days."""
+    """Delete journals that were kept long enough, and conversations older than that many days."""
     from chatstream.store.retention import before, expire
 
     settings = resolve({}).settings

@@ -106,7 +106,7 @@ def ends_line(text: str, settings: Settings) -> bool:
 
 
 def is_resettable(*, as_json: bool) -> bool:
-    """Whether an answer can start over: a reader of events is told, one of bytes is not."""
+    """Whether an answer can start over: the events say so, but bytes cannot."""
     return as_json or os.isatty(1)
 
 
