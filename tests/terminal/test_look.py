@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from chatstream.engine.settings import Settings
 from chatstream.errors import ConfigError
 from chatstream.terminal.look import check_look, is_resettable, is_screen
-
-
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is a terminal."""
-    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
-    monkeypatch.setenv("TERM", "xterm")
-
-
-@pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is none."""
-    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
-    monkeypatch.setenv("TERM", "xterm")
 
 
 @pytest.mark.usefixtures("terminal")

@@ -40,20 +40,6 @@ DONE = ev.Done(finish_reason="stop", stats=ev.Stats(1.0, 1), attempts=1)
 FAILED = ev.Error("truncated", "cut", recoverable=True, partial=True)
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is a terminal."""
-    monkeypatch.setattr(os, "isatty", lambda descriptor: descriptor == 1)
-    monkeypatch.setenv("TERM", "xterm")
-
-
-@pytest.fixture
-def pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard output is none."""
-    monkeypatch.setattr(os, "isatty", lambda descriptor: False)
-    monkeypatch.setenv("TERM", "xterm")
-
-
 @pytest.mark.usefixtures("terminal")
 def test_each_reader_has_its_sink_on_a_terminal() -> None:
     assert is_screen(Settings(), as_json=False, plain=False)
