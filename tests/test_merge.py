@@ -205,8 +205,10 @@ def test_a_cancelled_run_ends_with_its_own_event_and_the_others_are_whole() -> N
 def test_closing_cancels_every_run_and_closes_its_connection() -> None:
     body = frames("ollama", ["half of "])
     reply = Reply(body, headers=NDJSON, hold={len(body): threading.Event()})
-    with Script(reply) as server:
-        client = Client(provider="ollama", base_url=server.url, model="m")
+    with (
+        Script(reply) as server,
+        Client(provider="ollama", base_url=server.url, model="m") as client,
+    ):
         events = events_in(merge({label: client.run("hi").arrivals for label in LABELS}))
         begun: set[str | None] = set()
         for event in events:

@@ -101,10 +101,13 @@ class Guard:
 
         Raises `OSError` on a guard that has been shut down.
         """
-        self._held.append(socket.socket(fileno=socket.dup(sock.fileno())))
+        duplicate = socket.socket(fileno=socket.dup(sock.fileno()))
+        self._held.append(duplicate)
         # shutdown() sets the flag first and then looks at the sockets, this does the reverse:
-        # whichever comes second sees the other, so no socket escapes a cancel.
+        # whichever comes second sees the other, so no socket escapes a cancel. A close() on another
+        # thread, which follows a shutdown, may have just taken the list that this was added to.
         if self.dead:
+            duplicate.close()
             self.close()
             raise OSError(errno.ECANCELED, "cancelled")
 

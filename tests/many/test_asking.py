@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -24,9 +25,9 @@ def body_of(
     flags: Mapping[str, Any], settings: dict[str, Any], messages: tuple[Message, ...] = ASKED
 ) -> dict[str, Any]:
     """What is sent for a request with these settings of its own."""
-    with Script(whole("openai")) as server:
+    with Script(whole("openai")) as server, closing(Pool()) as pool:
         given = {"provider": "openai", "base_url": server.url, "api_key": "k", **flags}
-        ask = Asker(resolved_at(START, given), Pool())
+        ask = Asker(resolved_at(START, given), pool)
         request = Request(0, 1, "a", "a", messages, settings)
         with ask(request, 0.0, CancelToken()) as run:
             list(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -217,6 +218,24 @@ def test_after_a_shutdown_nobody_is_dialled(live: socket.socket, guard: Recordin
     live.settimeout(0)
     with pytest.raises(BlockingIOError):
         live.accept()
+
+
+def test_a_guard_that_is_closed_while_it_takes_a_socket_keeps_none(
+    monkeypatch: pytest.MonkeyPatch, live: socket.socket
+) -> None:
+    guard, made = Guard(), []
+
+    def dup(number: int) -> int:
+        guard.shutdown()
+        guard.close()
+        made.append(os.dup(number))
+        return made[-1]
+
+    monkeypatch.setattr("chatstream.transport.dial.socket.dup", dup)
+    with pytest.raises(OSError, match="cancelled"):
+        guard.watch(live)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(made[0])
 
 
 def test_a_vet_sees_all_addresses_before_any_is_dialled(
