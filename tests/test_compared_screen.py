@@ -196,8 +196,7 @@ def test_a_signal_gives_the_first_screen_back(name: str, status: int) -> None:
 def test_a_second_ctrl_c_ends_it_at_once_with_the_first_screen() -> None:
     with compared(90, a=holds("The sky "), b=holds("It is ")) as (pane, _):
         until_on_screen(pane, "It is")
-        for _ in range(2):
-            pane.signal("INT")
+        pane.signal("INT", times=2)
         pane.until(lambda: pane.ended)
         assert pane.status == 130
         assert pane.lines()[0] == "before"

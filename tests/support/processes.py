@@ -96,3 +96,9 @@ def waits_in(process: int) -> bytes:
     """The kernel's functions in which the threads of a process wait."""
     tasks = Path(f"/proc/{process}/task").iterdir()
     return b" ".join((task / "wchan").read_bytes() for task in tasks)
+
+
+def children() -> set[int]:
+    """The processes that this one has begun and not yet waited for."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {int(it) for task in tasks for it in (task / "children").read_text().split()}

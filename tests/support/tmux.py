@@ -73,10 +73,12 @@ class Pane:
         self._tmux("load-buffer", str(path))
         self._tmux("paste-buffer", "-r")
 
-    def signal(self, name: str) -> None:
-        """Send a signal to the command, by its name without SIG."""
+    def signal(self, name: str, times: int = 1) -> None:
+        """Send a signal to the command, by its name without SIG; the first may already end it."""
         shell = self._asked("pane_pid")
-        subprocess.run(["pkill", f"-{name}", "-P", shell], check=True, timeout=LIMIT)
+        for number in range(times):
+            command = ["pkill", f"-{name}", "-P", shell]
+            subprocess.run(command, check=number == 0, timeout=LIMIT)
 
     def resize(self, columns: int, lines: int) -> None:
         """Another size of the window. tmux tells the program a moment after its screen has it."""
