@@ -29,6 +29,7 @@ from chatstream.errors import OutputError, UsageError
 from chatstream.files import Lock, replace
 
 _SLICE = 1 << 20
+_BEGINNING = b'{"id":"'  # of every line that we write
 _ANOTHER = "name another file with --out"
 
 
@@ -197,7 +198,7 @@ class Output:
         try:
             self._learn(held, number + 1, len(held) + 1)
         except UsageError:
-            if not (number or held.startswith(b'{"id":')):
+            if not _is_torn(held):
                 raise
             os.ftruncate(self._file, self._size)
         else:
@@ -216,6 +217,17 @@ class Output:
         self._superseded = self._superseded or key in self.places
         self.places[key] = Place(self._size, size, index, failed)
         self._size += size
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether the last line of a file is the beginning of one of ours."""
+    if not _BEGINNING.startswith(line[: len(_BEGINNING)]):
+        return False
+    try:
+        msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return True
+    return False  # a whole line, but of somebody else
 
 
 class Begun:

@@ -75,7 +75,11 @@ def test_a_file_that_is_nothing_but_a_torn_line_is_one_of_ours(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"my notes\n", b"my notes", b"{}\n", b'{"id":1}\n', b'{"id":"a","index":0}\n', b"\n"]
+    "data",
+    [
+        *(b"my notes\n", b"my notes", b"{}\n", b"\n"),
+        *(b'{"id":1}\n', b'{"id":1}', b'{"id":"a","index":0}\n', b'{"id":"a","name":"mine"}'),
+    ],
 )
 def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "notes.txt"
@@ -84,6 +88,15 @@ def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, data: bytes) -> 
         with pytest.raises(UsageError, match="is not from a batch"):
             Output(path)
         assert path.read_bytes() == there
+
+
+@pytest.mark.parametrize("end", [b"my notes", b'{"id":"a","name":"mine"}', b"{}"])
+def test_what_somebody_has_added_at_the_end_is_not_removed(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(there := encoded(result(0)) + end)
+    with pytest.raises(UsageError, match="line 2 .* is not from a batch"):
+        Output(path)
+    assert path.read_bytes() == there
 
 
 def test_two_batches_never_write_to_one_file(tmp_path: Path) -> None:
