@@ -47,11 +47,14 @@ def check_encoding(name: str) -> None:
         ) from error
 
 
+def marked(data: bytes) -> str | None:
+    """The encoding that a byte order mark in front of a text names, if it is not UTF-8."""
+    return next((its for mark, its in _MARKS.items() if data.startswith(mark)), None)
+
+
 def decoded(data: bytes, what: str, encoding: str | None = None) -> str:
     """The text of these bytes. Raises `UsageError`, which calls them `what`."""
-    named = encoding or next(
-        (its for mark, its in _MARKS.items() if data.startswith(mark)), "utf-8"
-    )
+    named = encoding or marked(data) or "utf-8"
     try:
         text = data.decode(named)
         text.encode()  # some encodings have names for half a character

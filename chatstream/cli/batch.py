@@ -12,11 +12,12 @@ from chatstream.cli.numbers import whole
 from chatstream.cli.options import (
     ALL,
     Debug,
+    Encoding,
     Log,
     RoleName,
     Var,
-    file_path,
     input_file,
+    output_file,
     role_of,
     start_log,
     takes,
@@ -52,7 +53,7 @@ def batch(
         Path | None,
         typer.Option(
             "--out",
-            parser=file_path,
+            parser=output_file,
             metavar="FILE",
             show_default="standard output",
             help="Append the answers to this file. A rerun asks only what is missing.",
@@ -72,6 +73,7 @@ def batch(
             help="The prompt for each CSV row; {NAME} is the value in that column.",
         ),
     ] = None,
+    encoding: Encoding = None,
     unordered: Annotated[
         bool, typer.Option("--unordered", help="Write answers as they arrive, not in input order.")
     ] = False,

@@ -16,7 +16,7 @@ from chatstream.cli.options import (
     Json,
     Log,
     Plain,
-    file_path,
+    output_file,
     start_log,
     takes,
 )
@@ -63,7 +63,7 @@ def compose(
         Path | None,
         typer.Option(
             "--out",
-            parser=file_path,
+            parser=output_file,
             metavar="FILE",
             help="Write the document to this file once it is whole.",
         ),

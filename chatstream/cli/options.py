@@ -207,6 +207,13 @@ def file_path(text: str) -> Path:
     return Path(text)
 
 
+def output_file(text: str) -> Path:
+    """The file that `--out` names; `./-` is one of that name."""
+    if text == "-":
+        raise typer.BadParameter("leave it out for standard output")
+    return file_path(text)
+
+
 def input_file(text: str) -> str:
     """The values of `--file`: `-` is standard input, and `./-` a file of that name."""
     file_path(text)

@@ -49,6 +49,7 @@ class Wanted(msgspec.Struct, frozen=True):
     source: str
     out: Path | None
     template: str | None
+    encoding: str | None
     jobs: int
     unordered: bool
     retry_failed: bool
@@ -70,8 +71,10 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
     exits.warn(resolved.warnings)
     with contextlib.ExitStack() as stack:
         output = begun = None
-        total = inputs.count(wanted.source, wanted.template, token)
-        lines = inputs.lines_of(wanted.source, wanted.template, token)
+        source = (wanted.source, wanted.template, token, wanted.encoding)
+        total, lines = inputs.count(*source), inputs.lines_of(*source)
+        if total == 0:
+            raise _nothing(wanted.source)
         if wanted.out is not None:
             _check_other(wanted.source, wanted.out)
             output = stack.enter_context(contextlib.closing(Output(wanted.out)))
@@ -105,6 +108,8 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
         except BrokenPipeError:  # the reader of standard output has seen enough
             return 0
         is_whole = not batch.is_ending and not token.cancelled
+        if is_whole and not plan.total:
+            raise _nothing(wanted.source)
         if output is not None and is_whole:
             output.tidy(plan.keys)
             if begun is not None:
@@ -169,6 +174,7 @@ class _Plan:
         retry_failed: bool,
     ) -> None:
         self.keys: list[str] = []
+        self.total = 0  # requests
         self.before = 0  # had their lines
         self.failed_before = 0  # of these, and are not asked again
         self.differs: str | None = None
@@ -179,6 +185,7 @@ class _Plan:
 
     def __iter__(self) -> Iterator[Request | None]:
         for request in self._requests:
+            self.total += request is not None
             if request is None or self._output is None:
                 yield request
                 continue
@@ -213,6 +220,12 @@ def _requests(prompts: Iterable[Prompt]) -> Iterator[Request]:
 def _gates(resolved: Resolved, rpm: int | None, tpm: int | None) -> tuple[Gates, Pool]:
     gates = Gates(pause=resolved.settings.retry_delay or 1.0, rpm=rpm, tpm=tpm)
     return gates, Pool(gates)
+
+
+def _nothing(source: str) -> UsageError:
+    return UsageError(
+        f"{inputs.called(source)} has no prompts", hint="a prompt is a line of text, JSON or CSV"
+    )
 
 
 def _check_other(source: str, out: Path) -> None:

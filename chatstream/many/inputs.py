@@ -5,12 +5,16 @@
 2. Lines are read only when needed, and not kept. While a pipe has none, the iterator yields None
    several times a second, so that the consumer stays responsive.
 3. A line that cannot be used is still a `Line`, with the reason in `wrong`. Only problems of the
-   whole file raise an exception: it cannot be read, or it lacks a column that the template names.
+   whole file raise an exception: it cannot be read, it is a JSON array, its header is not CSV, or
+   it lacks a column that the template names.
 4. A CSV template names columns in braces; a doubled brace stands for a single one.
+5. Text is UTF-8, or UTF-16 or UTF-32 with its byte order mark, unless an encoding is declared.
+   A line with a NUL character is not sent: it is UTF-16 without its mark, or no text at all.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import os
@@ -29,6 +33,7 @@ from chatstream.clock import POLL_SECONDS
 from chatstream.errors import UsageError
 from chatstream.files import is_file
 from chatstream.nearest import did_you_mean
+from chatstream.text import check_encoding, marked
 from chatstream.wording import counted
 
 STDIN = "-"
@@ -40,6 +45,10 @@ _CSV_NAMES = (".csv", ".tsv")
 _DELIMITERS = ",;\t"
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
 _BOM = b"\xef\xbb\xbf"
+_MARK_BEGINS = (b"\xff", b"\xfe", b"\0")  # of UTF-16 and UTF-32
+_MARK_BYTES = 4  # of the longest byte order mark
+_ARRAY = re.compile(rb"\s*\[\s*(\{|$)")
+_NUL = "it contains a NUL character; if the file is UTF-16, use --encoding"
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -57,25 +66,31 @@ class Line(msgspec.Struct, frozen=True):
 _Raw = tuple[int, bytes]
 
 
-def lines_of(name: str, template: str | None, token: CancelToken) -> Iterator[Line | None]:
+def lines_of(
+    name: str, template: str | None, token: CancelToken, encoding: str | None = None
+) -> Iterator[Line | None]:
     """The lines of the input of this name; None while nothing comes.
 
     Raises `UsageError`, or the token's reason if it is cancelled while a pipe is opened.
     """
-    raw = _raw(name, token)
+    if encoding is not None:
+        check_encoding(encoding)
+    raw = _raw(name, token, encoding)
     kind = Path(name).suffix.lower()
     if kind in _JSON_NAMES:
         if template is not None:
             raise UsageError(
                 "--template is for CSV", hint=f"leave it out: {name} contains whole prompts"
             )
-        return _json_lines(raw)
+        return _json_lines(raw, name)
     if kind in _CSV_NAMES or template is not None:
         return _csv_lines(raw, name, template)
-    return _json_or_text(raw)
+    return _json_or_text(raw, name)
 
 
-def count(name: str, template: str | None, token: CancelToken) -> int | None:
+def count(
+    name: str, template: str | None, token: CancelToken, encoding: str | None = None
+) -> int | None:
     """The number of lines; None for what can be read only once.
 
     Raises `UsageError`, or the token's reason.
@@ -83,27 +98,39 @@ def count(name: str, template: str | None, token: CancelToken) -> int | None:
     if name == STDIN or not is_file(Path(name)):
         return None
     number = 0
-    for _ in lines_of(name, template, token):
+    for _ in lines_of(name, template, token, encoding):
         token.check()
         number += 1
     return number
 
 
-def _json_or_text(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
+def called(name: str) -> str:
+    """What messages call the input of this name."""
+    return "standard input" if name == STDIN else name
+
+
+def _json_or_text(raw: Iterator[_Raw | None], name: str) -> Iterator[Line | None]:
     for first in raw:
         if first is None:
             yield None
         elif first[1].strip():
             rest = chain([first], raw)
-            is_json = first[1].lstrip().startswith(b"{")
-            yield from _json_lines(rest) if is_json else _text_lines(rest)
+            is_json = first[1].lstrip().startswith(b"{") or _ARRAY.match(first[1])
+            yield from _json_lines(rest, name) if is_json else _text_lines(rest)
 
 
-def _json_lines(raw: Iterator[_Raw | None]) -> Iterator[Line | None]:
+def _json_lines(raw: Iterator[_Raw | None], name: str) -> Iterator[Line | None]:
+    is_first = True
     for it in raw:
         if it is None:
             yield None
         elif it[1].strip():
+            if is_first and _ARRAY.match(it[1]):
+                raise UsageError(
+                    f"{called(name)} is a JSON array, but a batch takes one object per line",
+                    hint="`jq -c '.[]'` writes the items of an array as lines",
+                )
+            is_first = False
             yield Line(it[0], json=it[1])
 
 
@@ -121,7 +148,7 @@ def _prompt(number: int, text: str) -> Line:
     except UnicodeEncodeError as error:
         byte = ord(error.object[error.start]) - 0xDC00
         return Line(number, wrong=f"it is not UTF-8: byte 0x{byte:02x} at character {error.start}")
-    return Line(number, prompt=text)
+    return Line(number, wrong=_NUL) if "\0" in text else Line(number, prompt=text)
 
 
 def _text(data: bytes) -> str:
@@ -145,6 +172,8 @@ def _csv_lines(
         if it is None:
             yield None
         elif isinstance(it, Line):
+            if columns is None:
+                raise UsageError(f"the header of {called(name)} cannot be read: {it.wrong}")
             yield it
         elif columns is None:
             columns = it[1]
@@ -187,7 +216,8 @@ def _records(raw: Iterator[_Raw | None]) -> Iterator[tuple[int, list[str]] | Lin
         except StopIteration:
             return
         except csv.Error as error:
-            yield Line(begun[0][0], wrong=f"it is not CSV: {error}")
+            why, *_ = str(error).split(" - ")  # what follows is about Python
+            yield Line(begun[0][0], wrong=f"it is not CSV: {why}")
         else:
             yield begun[0][0], row
         begun.clear()
@@ -223,16 +253,17 @@ def _filled(template: str, row: Mapping[str, str]) -> str:
 # ---- bytes
 
 
-def _raw(name: str, token: CancelToken) -> Iterator[_Raw | None]:
+def _raw(name: str, token: CancelToken, encoding: str | None) -> Iterator[_Raw | None]:
     """The lines as they are, with their numbers; None while nothing comes. Raises `UsageError`."""
-    where = "standard input" if name == STDIN else name
+    where = called(name)
     try:
         descriptor = token.wait_for(lambda: _opened(name))  # a pipe may have no other end yet
     except OSError as error:
         raise UsageError(f"{where} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise UsageError(f"{where!r} cannot be read: {error}") from error
-    return _numbered(_split(descriptor, where, keeps=name == STDIN), where)
+    read = _read(descriptor, where, keeps=name == STDIN)
+    return _numbered(_split(_as_utf8(read, where, encoding)), where)
 
 
 def _opened(name: str) -> int:
@@ -259,9 +290,61 @@ def _numbered(lines: Iterator[bytes | None], where: str) -> Iterator[_Raw | None
         yield number, line.removeprefix(_BOM) if number == 1 else line
 
 
-def _split(descriptor: int, where: str, *, keeps: bool) -> Iterator[bytes | None]:
-    """The lines of what is read, without their ends. `keeps`: the descriptor stays open."""
+def _split(read: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """The lines of what is read, without their ends."""
     held = bytearray()
+    for data in read:
+        if data is None:
+            yield None
+            continue
+        held += data
+        if b"\n" in data or len(held) > _LONGEST:
+            *whole, rest = bytes(held).split(b"\n")
+            held = bytearray(rest)
+            yield from whole
+        if len(held) > _LONGEST:
+            yield rest
+    yield bytes(held)
+
+
+def _as_utf8(
+    read: Iterator[bytes | None], where: str, encoding: str | None
+) -> Iterator[bytes | None]:
+    """What is read, in UTF-8. What has no other encoding passes as it is."""
+    begin = b""
+    for data in read:
+        if data is None:
+            yield None
+            continue
+        begin += data
+        if encoding is not None or not begin.startswith(_MARK_BEGINS) or len(begin) >= _MARK_BYTES:
+            break
+    encoding = encoding or marked(begin) or "utf-8"
+    if codecs.lookup(encoding).name.startswith("utf-8"):
+        yield begin
+        yield from read
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
+    for data in chain([begin], read, [b""]):
+        if data is None:
+            yield None
+            continue
+        try:
+            text = decoder.decode(data, final=not data)
+            whole = text.encode()
+        except ValueError as error:
+            if isinstance(error, UnicodeDecodeError):
+                line += error.object.count(b"\n", 0, error.start)
+            raise UsageError(
+                f"{where} is not {encoding.upper()} text: see line {line:,}"
+            ) from error
+        line += text.count("\n")
+        yield whole
+
+
+def _read(descriptor: int, where: str, *, keeps: bool) -> Iterator[bytes | None]:
+    """What comes; None while nothing does. `keeps`: the descriptor stays open."""
     try:
         while True:
             try:
@@ -273,16 +356,9 @@ def _split(descriptor: int, where: str, *, keeps: bool) -> Iterator[bytes | None
                 continue
             except OSError as error:
                 raise UsageError(f"{where} cannot be read: {error.strerror}") from error
-            held += data
-            if b"\n" in data or len(held) > _LONGEST or not data:
-                *whole, rest = bytes(held).split(b"\n")
-                held = bytearray(rest)
-                yield from whole
             if not data:
-                yield rest
                 return
-            if len(held) > _LONGEST:
-                yield rest
+            yield data
     finally:
         if not keeps:
             os.close(descriptor)

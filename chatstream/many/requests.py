@@ -139,6 +139,8 @@ def _loaded(data: bytes) -> dict[str, Any]:
         value = json.loads(data)
     except UnicodeDecodeError as error:
         raise UsageError(f"it is not UTF-8: byte 0x{data[error.start]:02x}") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"it is not JSON: {error.msg} at column {error.colno}") from error
     except (ValueError, RecursionError) as error:
         why = "too deep" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"it is not JSON: {why}") from error

@@ -147,6 +147,34 @@ def test_a_line_that_is_no_json_names_its_number_and_costs_nothing_else(
     assert "failed: line 2: it is not JSON" in done.stderr
 
 
+@pytest.mark.parametrize("name", ["in.txt", "in.csv", "-"])
+@pytest.mark.parametrize("data", [b"", b"\n \n"])
+def test_an_input_without_prompts_is_a_mistake(
+    server: Answering, tmp_path: Path, out: Path, name: str, data: bytes
+) -> None:
+    source = name if name == "-" else tmp_path / name
+    if source != "-":
+        (tmp_path / name).write_bytes(data)
+    done = batch(server, source, "--template", "{a}", "--out", str(out), stdin=data)
+    called = "standard input" if name == "-" else str(source)
+    assert (done.status, done.stderr.splitlines()[0]) == (2, f"error: {called} has no prompts")
+
+
+def test_an_encoding_is_that_of_the_input(server: Answering, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes("käse\nBrie fermière\n".encode("cp1252"))
+    done = batch(server, tmp_path / "in.csv", "--template", "{käse}", "--encoding", "cp1252")
+    assert json.loads(done.stdout)["content"] == answer_to("Brie fermière")
+
+
+def test_standard_output_is_no_name_of_a_file(
+    server: Answering, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = batch(server, source, "--out", "-")
+    assert (done.status, list(tmp_path.glob("-*"))) == (2, [])
+    assert "leave it out for standard output" in done.stderr
+
+
 FORMATS = {
     "in.txt": "a\nb\n",
     "in.jsonl": '{"prompt": "a"}\n{"messages": [{"role": "user", "content": "b"}]}\n',

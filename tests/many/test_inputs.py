@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from itertools import islice
@@ -95,6 +96,50 @@ def test_a_template_that_does_not_fit_is_told(
     with pytest.raises(UsageError, match=says) as raised:
         lines(tmp_path / name, f"{head}\nAnn,Bath\n", template)
     assert raised.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl"])
+def test_a_byte_order_mark_names_the_encoding(tmp_path: Path, name: str, encoding: str) -> None:
+    kind = Path(name).suffix
+    quote = '"' if kind == ".jsonl" else ""
+    text = {".csv": "a\r\n"}.get(kind, "") + "".join(
+        f"{quote}{it}{quote}\r\n" for it in ("ä", "ਊ日")
+    )
+    found = lines(tmp_path / name, text.encode(encoding), "{a}" if kind == ".csv" else None)
+    read = [it.prompt if it.json is None else json.loads(it.json) for it in found]
+    assert read == ["ä", "ਊ日"]
+
+
+def test_an_encoding_may_be_declared(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("é\nü".encode("cp1252"))
+    found = lines_of(str(path), None, TOKEN, "cp1252")
+    assert [it.prompt for it in found if it is not None] == ["é", "ü"]
+    path.write_bytes(b"a\nb\x81\n")
+    with pytest.raises(UsageError, match="not CP1252 text: see line 2"):
+        list(lines_of(str(path), None, TOKEN, "cp1252"))
+    with pytest.raises(UsageError, match="--encoding 'nonsense'"):
+        lines_of(str(path), None, TOKEN, "nonsense")
+
+
+def test_utf16_without_its_mark_is_not_sent(tmp_path: Path) -> None:
+    found = lines(tmp_path / "a.txt", "one\ntwo".encode("utf-16-le"))
+    assert all(it.prompt is None and "NUL character" in str(it.wrong) for it in found)
+
+
+@pytest.mark.parametrize("data", ['[{"prompt": "a"}]', '\n[\n{"prompt": "a"}\n]', ' [ {"a": 1},\n'])
+@pytest.mark.parametrize("name", ["a.json", "a.jsonl", "a.txt"])
+def test_an_array_is_told_from_lines(tmp_path: Path, name: str, data: str) -> None:
+    with pytest.raises(UsageError, match="is a JSON array, but a batch takes one object per line"):
+        lines(tmp_path / name, data)
+
+
+def test_a_header_that_is_not_csv_makes_no_other_row_the_header(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the header of .* cannot be read: it is not CSV: "):
+        lines(tmp_path / "a.csv", 'na"me,"ci"ty\nname,city\nAnn,Bath\n', "{name}")
+    with pytest.raises(UsageError, match="new-line character seen in unquoted field$"):
+        lines(tmp_path / "a.csv", "name,city\rAnn,Bath\r", "{name}")
 
 
 @pytest.mark.parametrize("name", ["", "missing.txt", "folder", "a\0b"])

@@ -96,7 +96,7 @@ def test_images_are_taken_as_both_services_write_them() -> None:
     [
         (b"{", "it is not JSON"),
         (b'{"prompt": "caf\xe9"}', "it is not UTF-8: byte 0xe9"),
-        (b'{"prompt": "hi"} x', "it is not JSON"),
+        (b'{"prompt": "hi"} x', "it is not JSON: Extra data at column 18"),
         (b"[" * 100_000, "it is not JSON: too deep"),
         ([], "it is not a JSON object"),
         ({}, "neither prompt nor messages"),
