@@ -31,10 +31,13 @@ _APOSTROPHE = "'"
 _MAX_CLASSES = 4096  # characters whose class is kept; a text has some hundreds
 
 # Hiragana to Katakana, the Han of the base plane and of others, Thai, Lao, Burmese, Khmer.
-_SINGLE = re.compile(
-    "[\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
-    "\U00020000-\U0003ffff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff]"
+SINGLES = (
+    "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U0003ffff\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff"
 )
+"""The characters of scripts without spaces, as ranges for a regular expression."""
+
+_SINGLE = re.compile(f"[{SINGLES}]")
 _HIRAGANA = re.compile("[\u3041-\u309f]")
 
 # The classes of characters.

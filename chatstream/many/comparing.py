@@ -247,10 +247,10 @@ class _After:
         look, settings = self._wish.look, self._settings
         if not (look.is_screen(settings) or ends_line(verdict.text, settings)):
             put(b"\n")
-        best = judging.preferred(verdict.text, letters)
+        best = judging.preferred(verdict.text, letters) if verdict.is_whole else None
         key = " · ".join(f"{letter} is {judged[at].name}" for letter, at in letters.items())
-        prefers = f" · the judge prefers {judged[best].name}" if best is not None else ""
-        self._section("", f"{key}{prefers}\n")
+        prefers = f"prefers {judged[best].name}" if best is not None else "names no best answer"
+        self._section("", f"{key} · the judge {prefers}\n")
 
     def _section(self, title: str, text: str) -> None:
         section(title, text, self._settings, self._wish.look)

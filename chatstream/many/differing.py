@@ -1,9 +1,10 @@
 """What differs between two answers, word by word. Pure.
 
-1. White space between words does not count: answers are wrapped differently for no reason.
+1. White space between words does not count: answers are wrapped differently for no reason. In
+   scripts without spaces, each character is a word.
 2. The work is bounded, also for a word that comes a thousand times: what both have in common at
-   their beginnings and ends is set aside first, and what would take too long is compared line by
-   line, or not at all.
+   their beginnings and ends is set aside first, and what would take too long is compared by
+   sentences and lines, or not at all.
 3. Of a long stretch that is the same in both, only the beginning and the end are shown.
 """
 
@@ -14,11 +15,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from chatstream.analysis.words import SINGLES
 from chatstream.escape import clean
 from chatstream.wording import counted
 
 _MOST_WORK = 100_000_000
 """Pairs of equal words times words: a second or two at worst; prose of 2,000 words is below it."""
+_WORD = re.compile(rf"\s*(?:[{SINGLES}]|[^\s{SINGLES}]+)\s*")
+_SENTENCE = re.compile(r".*?(?:[.!?]\s|[\u3002\uff01\uff1f]|\n|\Z)", re.DOTALL)
 _AROUND = 12  # words around a difference
 
 Kind = Literal["same", "first", "second"]
@@ -50,7 +54,7 @@ def likeness(found: Sequence[Part]) -> float:
     """The share of the words that are the same in both, from 0 to 1."""
     counts = dict.fromkeys(("same", "first", "second"), 0)
     for part in found:
-        counts[part.kind] += len(part.text.split())
+        counts[part.kind] += len(_words(part.text))
     all_words = 2 * counts["same"] + counts["first"] + counts["second"]
     return 2 * counts["same"] / all_words if all_words else 1.0
 
@@ -98,7 +102,7 @@ def _between(text: str, begin: str, end: str) -> str:
 
 def _words(text: str) -> list[str]:
     """The words, each with the white space after it."""
-    return re.findall(r"\s*\S+\s*", text) if text.strip() else []
+    return _WORD.findall(text)
 
 
 def _same(one: str, other: str) -> bool:
@@ -110,7 +114,7 @@ def _compared(one: list[str], other: list[str]) -> Iterator[Part]:
         yield from _only(one, other)
         return
     if _work(one, other) > _MOST_WORK:
-        one, other = _lines(one), _lines(other)
+        one, other = _sentences(one), _sentences(other)
     if _work(one, other) > _MOST_WORK:
         yield from _only(one, other)
         return
@@ -137,5 +141,5 @@ def _only(one: Sequence[str], other: Sequence[str]) -> Iterator[Part]:
         yield Part("second", "".join(other))
 
 
-def _lines(words: Sequence[str]) -> list[str]:
-    return "".join(words).splitlines(keepends=True)
+def _sentences(words: Sequence[str]) -> list[str]:
+    return [it for it in _SENTENCE.findall("".join(words)) if it]

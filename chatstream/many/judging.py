@@ -19,7 +19,9 @@ CRITERIA = (
     "concision: is it free of anything that was not asked for?",
 )
 
-_BEST = re.compile(r"^\W*best\W*:\W*(?:answer\W*)?([A-Z])\b", re.IGNORECASE | re.MULTILINE)
+_BEST = re.compile(
+    r"^\W*best\W*:\W*(?:answer[\W_]*)?([A-Z])[\W_]*$", re.IGNORECASE | re.MULTILINE
+)  # and nothing more: "Best: a tie" names no answer
 
 
 def lettered(order: Sequence[int]) -> dict[str, int]:

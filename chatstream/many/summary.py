@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatstream.engine.settings import Settings
-from chatstream.events import Done, Error, Stats
+from chatstream.events import Error, Stats
 from chatstream.many.compare import Answer
 from chatstream.many.showing import Look, section
 from chatstream.sinks.words import dollars, one_line
@@ -33,16 +33,19 @@ def _row(answer: Answer) -> tuple[str, ...]:
         f"{stats.tokens_per_second:.1f} tokens/s" if stats.tokens_per_second else UNKNOWN,
         str(tokens) if tokens is not None else f"≈{stats.chunks}" if stats.chunks else UNKNOWN,
         dollars(cost.run, estimated=cost.estimated) if cost is not None else UNKNOWN,
-        _status(end),
+        _status(answer),
     )
 
 
-def _status(end: Done | Error | None) -> str:
+def _status(answer: Answer) -> str:
+    end = answer.terminal
     if isinstance(end, Error):
         return "stopped" if end.code == "cancelled" else f"failed: {one_line(end.message, 80)}"
     if end is None:
         return "cut off"
-    return "whole" if end.finish_reason == "stop" else end.finish_reason.replace("_", " ")
+    if end.finish_reason != "stop":
+        return end.finish_reason.replace("_", " ")
+    return "whole" if answer.has_text else "no text"
 
 
 def tell(answers: Sequence[Answer], settings: Settings, look: Look) -> None:

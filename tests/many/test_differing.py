@@ -19,6 +19,21 @@ def test_a_changed_word_is_marked_in_both() -> None:
     assert marked(parts("old", "")) == "[-old-]"
 
 
+def test_in_a_script_without_spaces_characters_are_compared() -> None:
+    found = parts("空は青いです。理由は散乱です。", "空は赤いです。理由は散乱です。")
+    assert marked(found) == "空は[-青-]{+赤+}いです。理由は散乱です。"
+    assert likeness(found) == 14 / 15
+    assert marked(parts("the 空 is blue", "the 海 is blue")) == "the [-空-] {+海+} is blue"
+
+
+def test_what_is_too_long_for_words_is_compared_by_sentences() -> None:
+    many = ["の空" * 40 + f"{number}。" for number in range(40)]
+    changed = [*many[:20], "別の文。", *many[21:]]
+    found = parts("始。" + "".join(many) + "甲。", "初。" + "".join(changed) + "乙。")
+    assert [it.kind for it in found].count("same") >= 2
+    assert likeness(found) > 0.9
+
+
 def test_white_space_is_no_difference() -> None:
     assert {it.kind for it in parts("The sky\nis  blue.", "The sky is blue.\n")} == {"same"}
 

@@ -94,7 +94,7 @@ def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, data: bytes) -> 
 def test_what_somebody_has_added_at_the_end_is_not_removed(tmp_path: Path, end: bytes) -> None:
     path = tmp_path / "out.jsonl"
     path.write_bytes(there := encoded(result(0)) + end)
-    with pytest.raises(UsageError, match="line 2 .* is not from a batch"):
+    with pytest.raises(UsageError, match=r"line 2 .* is not from a batch"):
         Output(path)
     assert path.read_bytes() == there
 

@@ -138,7 +138,7 @@ def test_an_array_is_told_from_lines(tmp_path: Path, name: str, data: str) -> No
 def test_a_header_that_is_not_csv_makes_no_other_row_the_header(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the header of .* cannot be read: it is not CSV: "):
         lines(tmp_path / "a.csv", 'na"me,"ci"ty\nname,city\nAnn,Bath\n', "{name}")
-    with pytest.raises(UsageError, match="new-line character seen in unquoted field$"):
+    with pytest.raises(UsageError, match=r"new-line character seen in unquoted field$"):
         lines(tmp_path / "a.csv", "name,city\rAnn,Bath\r", "{name}")
 
 

@@ -33,9 +33,10 @@ def error(code: str, message: str = "no") -> ev.Error:
     ("events", "row"),
     [
         (
-            [ev.Usage(output_tokens=9), done(cost=ev.Cost(0.0125))],
+            [ev.Content("hi"), ev.Usage(output_tokens=9), done(cost=ev.Cost(0.0125))],
             ("0.25 s", "12.3 tokens/s", "9", "$0.0125", "whole"),
         ),
+        ([done()], ("0.25 s", "12.3 tokens/s", "≈7", "-", "no text")),
         ([done(finish_reason="length")], ("0.25 s", "12.3 tokens/s", "≈7", "-", "length")),
         ([error("cancelled")], ("-", "-", "-", "-", "stopped")),
         ([error("auth", "bad\nkey\x1b")], ("-", "-", "-", "-", "failed: bad key")),
@@ -50,7 +51,7 @@ def test_a_row_tells_the_figures_and_the_end(events: list[ev.Event], row: tuple[
 
 
 def test_for_a_screen_reader_it_is_sentences_without_what_is_unknown() -> None:
-    table = rows([answer(done()), answer(error("cancelled"), label="b")])
+    table = rows([answer(ev.Content("hi"), done()), answer(error("cancelled"), label="b")])
     assert as_sentences(table) == (
         "Answer 2, a: whole, first token 0.25 s, pace 12.3 tokens/s, tokens ≈7.\n\n"
         "Answer 2, b: stopped.\n"
