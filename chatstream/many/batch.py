@@ -90,6 +90,7 @@ class Batch:
         self.tally = Tally()
         self.stopped: Failure | None = None
         self.is_ending = False  # nothing more is taken, though there may be more
+        self.first_found: tuple[Request, str] | None = None  # with the run of its answer
         self._ask = ask
         self._gates = gates
         self._token = token
@@ -142,6 +143,10 @@ class Batch:
             self._turns.append(request.index)
             found = _without_asking(request, self._begun)
             if found is not None:
+                if found.run is not None:
+                    self.first_found = self.first_found or (request, found.run)
+                elif self._fail_fast:
+                    self.is_ending = True  # before another lane takes the next
                 self._arrived.append(found)
                 yield None  # so that the consumer looks, also after the last run
                 continue
@@ -219,7 +224,6 @@ class Batch:
         tally = self.tally
         if result.error is not None:
             tally.failed += 1
-            self.is_ending = self.is_ending or self._fail_fast  # also for one that was not asked
         else:
             tally.answered += 1
             tally.cost += result.cost or 0.0

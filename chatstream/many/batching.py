@@ -116,6 +116,8 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
+        if batch.first_found is not None:
+            plan.compare(*batch.first_found)
         if plan.differs is not None:
             option = plan.differs.replace("_", "-")
             was = f"answers in {wanted.out} were asked with another --{option}, and are kept"
@@ -162,7 +164,8 @@ def results(
 class _Plan:
     """The requests that have to be asked. `keys` are those of all requests, in their order.
 
-    `differs` is an option that is another one than for the first answer that was there.
+    `differs` is an option that is another one than for the first answer that was there, in the
+    output or only in its journal.
     """
 
     def __init__(
@@ -194,17 +197,20 @@ class _Plan:
             if place is None or (place.failed and self._retry_failed):
                 yield request
             else:
-                if not self.before:
-                    self._compare(request, self._output)
+                run = self._output.run_of(request.key) if not self.before else None
+                if run is not None:
+                    self.compare(request, run)
                 self.before += 1
                 self.failed_before += place.failed
 
-    def _compare(self, request: Request, output: Output) -> None:
+    def compare(self, request: Request, run: str) -> None:
+        """Note an option that is another one than for this run of the request."""
+        if request.wrong is not None or self.differs is not None:
+            return
         with contextlib.suppress(ChatstreamError):  # its journal has expired
-            if request.wrong is None and (run := output.run_of(request.key)) is not None:
-                record = read(find(runs_folder(), run))
-                if record.asked is not None:
-                    self.differs = self._asker.differs(request, record.asked)
+            record = read(find(runs_folder(), run))
+            if record.asked is not None:
+                self.differs = self._asker.differs(request, record.asked)
 
 
 def _requests(prompts: Iterable[Prompt]) -> Iterator[Request]:

@@ -102,6 +102,19 @@ def test_answers_to_other_options_are_kept_and_it_says_so(
     assert (says or "") in "".join(warned)
 
 
+def test_a_changed_option_is_told_too_if_the_answers_are_only_in_their_journals(
+    server: Answering, source: Path, out: Path
+) -> None:
+    batch(server, source, "--out", str(out))
+    begun = "".join(f"{it['key']} {it['run']}\n" for it in lines_in(out))
+    out.with_name("out.jsonl.runs").write_text(begun)
+    out.write_bytes(b"")  # as if it had been killed before the first line
+    server.asked.clear()
+    done = batch(server, source, "--out", str(out), "-t", "0.5")
+    assert (done.status, server.asked.total()) == (0, 0)
+    assert f"answers in {out} were asked with another --temperature, and are kept" in done.stderr
+
+
 def test_an_edited_input_asks_what_is_new_and_the_output_has_its_order(
     server: Answering, source: Path, out: Path
 ) -> None:

@@ -281,6 +281,14 @@ def test_fail_fast_asks_nothing_more(make: Make) -> None:
     assert batch.stopped is None
 
 
+def test_fail_fast_asks_nothing_after_a_line_that_cannot_be_asked(make: Make) -> None:
+    lines = [Line(1, wrong="it is torn"), *(Line(n, prompt=f"prompt {n}") for n in range(2, 20))]
+    with Answering() as server:
+        found = list(filter(None, make(server, fail_fast=True).results(requests_of(lines))))
+        assert not server.asked
+    assert [it.index for it in found] == [0]
+
+
 def test_cancelling_ends_it_and_makes_no_results_of_what_was_under_way(make: Make) -> None:
     token, hold = CancelToken(), threading.Event()
     asked = prompts()
