@@ -59,7 +59,8 @@ _CODES: tuple[tuple[Kind, tuple[str, ...]], ...] = (
 # Patterns, compiled when a failure has to be told apart and not at every start.
 _WORDS: tuple[tuple[Kind, str], ...] = (
     (QuotaExceeded, r"insufficient_quota|billing_error|exceeded your current quota|"
-     r"insufficient (balance|credits?|funds)|credit balance|quota exceeded|out of credits"),
+     r"insufficient (balance|credits?|funds)|credit balance|quota exceeded|out of credits|"
+     r"specified (workspace )?api usage limits|\bkey limit exceeded"),
     (ContextLength, r"context_length|context.?(length|window|size)|too_many_prompt_tokens|"
      r"maximum context|prompt is too long|prompt too long|input is too long|input token count"),
     (ContentPolicy, r"content_policy|content_filter|responsibleaipolicy|"
@@ -105,6 +106,7 @@ _STATUSES: dict[int, Kind] = {
     529: Overloaded,
 }
 _PER_MINUTE = r"per.?(minute|min\b|second|sec\b)"
+_PER_DAY = r"\bdaily\b|\bper.?day\b"
 _REGION = (
     r"(country|region|territory|user location)\b.{0,40}\bnot (supported|available)|"
     r"not available in your (country|region)|^request not allowed$"
@@ -262,7 +264,14 @@ def _kind(error: Said, message: str, status: int, *, waits: bool) -> Kind:
     if kind is QuotaExceeded and status != 402 and "insufficientquota" not in codes:
         passes = waits or re.search(_PER_MINUTE, f"{codes} {message}", re.IGNORECASE)
         kind = RateLimited if passes else kind
-    if kind is RateLimited and "perday" in codes:  # Gemini's quotaId
+    if kind is RateLimited and (
+        "perday" in codes  # Gemini's quotaId
+        or (
+            not waits
+            and re.search(_PER_DAY, message, re.IGNORECASE)
+            and not re.search(_PER_MINUTE, message, re.IGNORECASE)
+        )
+    ):
         return QuotaExceeded
     return kind or ServerError
 

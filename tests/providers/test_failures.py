@@ -28,6 +28,7 @@ from chatstream.errors import (
 from chatstream.providers.failures import error_in, failure_in, failure_of, no_answer
 
 Kind = type[ChatstreamError]
+SPENT = "You have reached your specified API usage limits. You will regain access on 2026-12-01."
 MISSING = "The model `x` does not exist or you do not have access to it."
 
 
@@ -107,6 +108,12 @@ WORDS: list[Any] = [
     (429, coded(None, "You exceeded your current quota, check your plan"), QuotaExceeded),
     (400, typed("invalid_request_error", "Your credit balance is too low"), QuotaExceeded),
     (402, coded(402, "Insufficient Balance"), QuotaExceeded),
+    (400, typed("invalid_request_error", SPENT), QuotaExceeded),
+    (429, typed("rate_limit_error", "You exceeded your daily rate limit"), QuotaExceeded),
+    (429, coded(429, "Rate limit exceeded: free-models-per-day-high-balance."), QuotaExceeded),
+    (429, coded(429, "20 requests per minute; 1000 per day with credits"), RateLimited),
+    (429, coded(429, "limit of tokens per day: try again in 1m26.4s"), RateLimited),
+    (403, coded(403, "Key limit exceeded (total limit)."), QuotaExceeded),
     (400, coded("context_length_exceeded"), ContextLength),
     (400, coded(None, "This model's maximum context length is 8192 tokens"), ContextLength),
     (400, coded(400, "exceeds the available context size (512 tokens)"), ContextLength),
