@@ -31,6 +31,7 @@ from chatstream.many.files import Begun, Failure, Result
 from chatstream.many.gate import Gates
 from chatstream.many.requests import Request
 from chatstream.many.run import Task, running
+from chatstream.messages import Image
 from chatstream.readahead import PARTS
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import find, read
@@ -42,7 +43,7 @@ Ask = Callable[[Request, float, CancelToken], Run]
 """Begins the run of a request; the number is what the batch has cost so far, in dollars."""
 
 MOST_UNREACHED = 3
-"""Requests in a row that did not reach the server, after which nothing more is asked."""
+"""Requests in a row that reached no server or no right one, after which nothing more is asked."""
 
 _SHARED = frozenset({"auth", "config", "max_cost"})
 """Failures that every other request shares, unless this one names a server of its own."""
@@ -208,7 +209,7 @@ class Batch:
 
     def _end(self, request: Request, result: Result) -> None:
         failure = result.error
-        lost = failure is not None and failure.code == "connect"
+        lost = failure is not None and failure.code in ("connect", "protocol")
         self._unreached = self._unreached + 1 if lost else 0
         if failure is not None and issubclass(class_of(failure.code), Cancelled):
             self._ready[result.index] = None
@@ -245,8 +246,10 @@ class Batch:
         match failure.code:
             case "connect":
                 return not begun or self._unreached >= MOST_UNREACHED
-            case "usage":
-                return not begun and not request.settings
+            case "protocol":  # the server speaks another one
+                return not begun and self._unreached >= MOST_UNREACHED
+            case "usage":  # of the batch, not of this line or its images
+                return not begun and not request.settings and not _has_images(request)
             case code:
                 return code in _SHARED and "@" not in str(request.settings.get("model"))
 
@@ -291,6 +294,10 @@ def result_of(request: Request, run: str | None, content: str, terminal: Termina
     result.cost = terminal.cost.run if terminal.cost else None
     result.attempts = terminal.attempts
     return result
+
+
+def _has_images(request: Request) -> bool:
+    return any(isinstance(part, Image) for message in request.messages for part in message.parts)
 
 
 def _without_asking(request: Request, begun: Begun | None) -> Result | None:

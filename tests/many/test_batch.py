@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -51,7 +52,8 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     with ExitStack() as stack:
 
         def made(server: Script, token: CancelToken | None = None, **options: Any) -> Batch:
-            flags: dict[str, Any] = {"provider": "openai", "base_url": f"{server.url}/v1"}
+            provider = options.pop("provider", "openai")
+            flags: dict[str, Any] = {"provider": provider, "base_url": f"{server.url}/v1"}
             flags |= {"api_key": "k", "retries": options.pop("retries", 0)}
             flags["journal"] = options.get("keeps", True)
             gates = options.pop("gates", None) or Gates(pause=0.01)
@@ -267,6 +269,28 @@ def test_a_parameter_that_the_server_refuses_costs_one_request_of_all(
         found = results(make(server, most=4), asked)
         assert server.asked.total() == MANY + 1
     assert [it.content for it in found] == [answer_to(it) for it in asked]
+
+
+def test_an_image_that_cannot_be_sent_fails_only_its_line(make: Make) -> None:
+    image = {"type": "image", "url": "data:image/webp;base64,UklGRgAAAABXRUJQVlA4IA=="}
+    first = {"messages": [{"role": "user", "parts": [image]}]}
+    lines = [Line(1, json=json.dumps(first).encode()), Line(2, prompt="two")]
+    with Answering() as server:
+        batch = make(server, provider="llamacpp", most=1)
+        found = [it for it in batch.results(requests_of(lines)) if it is not None]
+    assert [it.content for it in found] == [None, answer_to("two")]
+    assert found[0].error is not None
+    assert found[0].error.message == "llama.cpp cannot read WebP"
+
+
+def test_a_server_of_another_protocol_is_not_asked_for_ever(make: Make) -> None:
+    with Script(whole("ollama")) as server:
+        batch = make(server, most=1)
+        found = results(batch, prompts())
+        assert len(server.requests) <= MOST_UNREACHED + 1  # one may be under way
+    assert [it.index for it in found] == list(range(MOST_UNREACHED - 1))
+    assert batch.stopped is not None
+    assert batch.stopped.code == "protocol"
 
 
 def test_fail_fast_asks_nothing_more(make: Make) -> None:
