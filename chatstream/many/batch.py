@@ -62,7 +62,8 @@ class Ended(Event):
 class Tally(msgspec.Struct):
     """What has become of the requests so far. `tokens` were written, `cost` is in dollars.
 
-    `found`: whole answers of an earlier process that had not been written.
+    `cost_unknown` counts answers, also broken ones, whose cost nobody has told. `found`: whole
+    answers of an earlier process that had not been written.
     """
 
     answered: int = 0
@@ -70,6 +71,7 @@ class Tally(msgspec.Struct):
     found: int = 0
     tokens: int = 0
     cost: float = 0.0
+    cost_unknown: int = 0
 
 
 class Batch:
@@ -229,6 +231,7 @@ class Batch:
             tally.answered += 1
             tally.cost += result.cost or 0.0
             tally.tokens += (result.usage.output_tokens or 0) if result.usage else 0
+        tally.cost_unknown += result.cost is None and result.ttft is not None
         self._ready[result.index] = result
         size = len(result.content or "")
         if result.content is None or self._held + size <= HELD_BYTES or not self._keeps:

@@ -25,10 +25,11 @@ from chatstream.engine.pool import Pool
 from chatstream.engine.prompts import Prompt, messages_of
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.services import is_local
+from chatstream.engine.settings import Settings
 from chatstream.errors import ChatstreamError, Refused, UsageError, class_of
 from chatstream.many import inputs
 from chatstream.many.asking import Asker
-from chatstream.many.batch import Batch
+from chatstream.many.batch import Batch, Tally
 from chatstream.many.files import Begun, Output, Result, encoded
 from chatstream.many.gate import Gates
 from chatstream.many.reporting import Reporter
@@ -38,6 +39,7 @@ from chatstream.store.place import runs_folder
 from chatstream.store.reading import find, read
 from chatstream.terminal import exits
 from chatstream.terminal.present import tidy
+from chatstream.wording import counted
 
 MOST = 3
 """Runs at once, unless the user says otherwise."""
@@ -116,6 +118,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                 begun.remove()
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
+        _tell_unknown_cost(batch.tally, resolved.settings)
         if batch.first_found is not None:
             plan.compare(*batch.first_found)
         if plan.differs is not None:
@@ -232,6 +235,13 @@ def _nothing(source: str) -> UsageError:
     return UsageError(
         f"{inputs.called(source)} has no prompts", hint="a prompt is a line of text, JSON or CSV"
     )
+
+
+def _tell_unknown_cost(tally: Tally, settings: Settings) -> None:
+    costs = tally.cost > 0 or not is_local(settings)
+    if settings.max_cost is not None and tally.cost_unknown and costs:
+        answers = counted(tally.cost_unknown, "answer", commas=True)
+        exits.warn([f"--max-cost does not count {answers} of unknown cost"])
 
 
 def _check_other(source: str, out: Path) -> None:

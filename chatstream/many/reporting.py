@@ -138,7 +138,8 @@ class Reporter:
         if tally.tokens and elapsed > 0:
             parts.append(f"{_number(tally.tokens / elapsed)} tokens/s")
         if tally.cost:
-            parts.append(f"${tally.cost:.4g}")
+            unknown = f" (unknown for {tally.cost_unknown:,})" if tally.cost_unknown else ""
+            parts.append(f"${tally.cost:.4g}{unknown}")
         return parts
 
 

@@ -367,6 +367,20 @@ def test_the_cost_limit_stops_it_with_7_and_a_higher_one_continues(
     assert set(server.asked.values()) == {1}
 
 
+def test_an_answer_of_unknown_cost_is_told(
+    monkeypatch: pytest.MonkeyPatch, source: Path, out: Path
+) -> None:
+    config = source.with_name("config.toml")
+    config.write_text("[prices]\nm = { input = 0.0, output = 1000.0 }\n")
+    monkeypatch.setenv("CHATSTREAM_CONFIG", str(config))
+    cut = [whole("openai", cut_after=400)]
+    with Answering(others={"prompt 1": cut}) as server:
+        done = batch(server, source, "--out", str(out), "--on-drop", "stop", "--max-cost", "5")
+    assert done.status == 1
+    assert "$0.055 (unknown for 1)" in done.stderr
+    assert "warning: --max-cost does not count 1 answer of unknown cost" in done.stderr
+
+
 def test_fail_fast_asks_nothing_more(source: Path, out: Path) -> None:
     with Answering(others={"prompt 0": [BAD]}) as server:
         done = batch(server, source, "--out", str(out), "--fail-fast", "-j", "1")
