@@ -116,6 +116,8 @@ class QuickAnswering(Answering):
             if not os.isatty(1):
                 return super().present(both.beside())
             self._present_quick(both.first())
+            if both.is_stopped:
+                exits.warn([_STOPPED.message])
             exits.tell(f"\ndetailed · {detailed}")
             return super().present(both.second())
 
@@ -144,7 +146,8 @@ class Both:
         self._clock = clock
         self._kept: list[Arrival] = []  # of the detailed answer, not shown yet
         self._has_text = False  # the quick one
-        self._has_ended = self._is_stopped = False
+        self._has_ended = False
+        self.is_stopped = False  # the quick one, by us
         self._is_whole = False  # the detailed one
         self._patience: Deadline | None = None  # once the detailed one has something to show
 
@@ -181,10 +184,7 @@ class Both:
                 yield self._told(arrival)
             elif arrival.events:
                 self._kept.append(arrival)
-            if self._has_ended:
-                return
-            if self._is_stopped:  # its end is not waited for
-                yield Arrival([_STOPPED])
+            if self._has_ended or self.is_stopped:  # its end is not waited for
                 return
 
     def second(self) -> Iterator[Arrival]:
@@ -197,7 +197,7 @@ class Both:
             self._note(arrival)
             patience = self._patience
             if patience and patience.passed and not (self._has_ended or self._token.cancelled):
-                self._is_stopped = True
+                self.is_stopped = True
                 self._quick.cancel(Cancelled("the detailed answer is here"))
             yield arrival
 
@@ -222,7 +222,7 @@ class Both:
             words = "the quick answer broke off" if self._has_text else "there is no quick answer"
             failure = replace(end, message=f"{words}: {one_line(end.message)}", status=None)
             arrival.events[-1] = (
-                _STOPPED if self._is_stopped else replace(failure, hint=None, resume=None)
+                _STOPPED if self.is_stopped else replace(failure, hint=None, resume=None)
             )
         return arrival
 

@@ -340,19 +340,19 @@ def quickly() -> Clock:
 
 
 def test_a_quick_answer_without_text_is_not_waited_for() -> None:
-    first, second = shown(both([], [Content("long"), DONE], quickly()))
-    assert [type(it) for it in first] == [Warn]
-    assert second == "long"
+    read = both([], [Content("long"), DONE], quickly())
+    assert shown(read) == ([], "long")
+    assert read.is_stopped
 
 
 def test_a_quick_answer_that_pauses_is_not_waited_for() -> None:
     has_text = threading.Event()
     quick: list[Step] = [Content("sho"), has_text.set]
     detailed: list[Step] = [lambda: until(has_text), Content("long"), Content("er"), BROKEN]
-    first, second = shown(both(quick, detailed, quickly()))
-    assert text(first) == "sho"
-    assert isinstance(first[-1], Warn)
-    assert second == "longer"
+    read = both(quick, detailed, quickly())
+    first, second = shown(read)
+    assert (text(first), second) == ("sho", "longer")
+    assert read.is_stopped
 
 
 def test_a_quick_answer_that_goes_on_is_shown_to_its_end() -> None:
@@ -376,8 +376,8 @@ def test_new_text_of_the_quick_answer_holds_up_a_whole_one_no_longer() -> None:
     token = CancelToken()
     its = Run(Question(messages=()), new_run(), token, source(*itertools.islice(endless(), 5000)))
     read = Both(its, source(*detailed), CancelToken(), quickly())
-    first, second = shown(read)
-    assert isinstance(first[-1], Warn)
+    _, second = shown(read)
+    assert read.is_stopped
     assert token.cancelled
     assert second == "long"
 
@@ -487,3 +487,15 @@ def test_control_c_on_a_terminal_shows_both_and_asks_the_terminal_nothing_more()
     assert "detailed · big@ollama" in shown
     assert shown.count("■ stopped") == 2
     assert sum("chatstream resume " in line for line in shown) >= 1
+
+
+def test_on_a_terminal_it_is_told_below_the_quick_answer_that_it_was_stopped() -> None:
+    quick = says("short", " one", hold={1: threading.Event()})
+    with Models(small=quick, big=says("long")) as server:
+        flags = server_flags("ollama", server.url, "big")
+        status, screen, _ = on_terminal(["ask", *flags, "--quick", "small", "hi"])
+    shown = [line for line in screen.text() if line.strip()]
+    told = next(at for at, line in enumerate(shown) if "the quick answer was stopped" in line)
+    assert status == 0
+    assert "short" in shown[told - 1]
+    assert shown[told + 1].startswith("detailed · ")
