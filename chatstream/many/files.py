@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import threading
@@ -231,7 +232,7 @@ def _is_torn(line: bytes) -> bool:
 
 
 class Begun:
-    """Which run was begun for each key, beside the output. Thread-safe."""
+    """Which run was begun for each key, beside the output. Thread-safe. Raises `UsageError`."""
 
     def __init__(self, output: Output) -> None:
         self._path = output.path.with_name(output.path.name + ".runs")
@@ -240,10 +241,20 @@ class Begun:
         self._file: int | None = None
         self._lock = threading.Lock()
         self._runs: dict[str, str] = {}
-        with contextlib.suppress(FileNotFoundError), self._path.open("rb") as file:
+        self._is_torn = False  # the last line, by a kill or a full disk
+        try:
+            self._load()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise UsageError(f"{self._path} cannot be read: {error.strerror}") from error
+
+    def _load(self) -> None:
+        with self._path.open("rb") as file:
             for line in file:
                 words = line.decode("ascii", "replace").split()
-                if len(words) == 2 and line.endswith(b"\n"):
+                self._is_torn = not line.endswith(b"\n")
+                if len(words) == 2 and not self._is_torn:
                     self._runs[words[0]] = words[1]
 
     def run_of(self, key: str) -> str | None:
@@ -257,7 +268,10 @@ class Begun:
                 if self._file is None:
                     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
                     self._file = os.open(self._path, flags, 0o666)
-                os.write(self._file, f"{key} {run}\n".encode())
+                line = (b"\n" if self._is_torn else b"") + f"{key} {run}\n".encode()
+                self._is_torn = os.write(self._file, line) < len(line)
+                if self._is_torn:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}") from error
 

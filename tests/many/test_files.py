@@ -185,9 +185,21 @@ def test_which_runs_were_begun_is_known_to_the_next_process(tmp_path: Path) -> N
     begun = Begun(output)
     found = [begun.run_of(key) for key in ("k0", "k1", "k2")]
     assert found == ["run-2", "run-3", None]
+    begun.note("k3", "run-4")  # on a line of its own
+    begun.close()
+    assert Begun(output).run_of("k3") == "run-4"
     begun.remove()
     begun.remove()
     assert not beside.exists()
+    output.close()
+
+
+def test_what_is_beside_an_output_and_cannot_be_read_is_told(tmp_path: Path) -> None:
+    write(tmp_path / "out.jsonl", result(0))
+    (tmp_path / "out.jsonl.runs").mkdir()
+    output = Output(tmp_path / "out.jsonl")
+    with pytest.raises(UsageError, match=r"out.jsonl.runs cannot be read: Is a directory"):
+        Begun(output)
     output.close()
 
 
