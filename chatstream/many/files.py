@@ -105,7 +105,7 @@ class Output:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.places: dict[str, Place] = {}
-        self.is_new = not path.exists()
+        self.is_new = not os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a long name
         self._superseded = False  # there is more than one line of a key
         self._size = 0
         self._file = self._opened()

@@ -1,7 +1,8 @@
 """The lines of a batch as they come: from a file or standard input, one at a time.
 
 1. A file is JSON Lines if its name says so or its first line is a JSON object; CSV if its name says
-   so or there is a template; otherwise text with one prompt per line. Blank lines are skipped.
+   so or there is a template; otherwise text with one prompt per line. Blank lines are skipped, and
+   so are rows of CSV without any text (spreadsheets leave `,,,` at the end).
 2. Lines are read only when needed, and not kept. While a pipe has none, the iterator yields None
    several times a second, so that the consumer stays responsive.
 3. A line that cannot be used is still a `Line`, with the reason in `wrong`. Only problems of the
@@ -178,6 +179,8 @@ def _csv_lines(
         elif columns is None:
             columns = it[1]
             _check(template, columns, name)
+        elif not any(cell.strip() for cell in it[1]):
+            continue
         elif len(it[1]) != len(columns):
             cells, heads = counted(len(it[1]), "cell"), counted(len(columns), "column")
             yield Line(it[0], wrong=f"it has {cells}, but the header has {heads}")
@@ -230,9 +233,13 @@ def _check(template: str | None, columns: list[str], name: str) -> None:
             f"{name} is CSV, so it needs a --template",
             hint=f'for example --template "… {{{columns[0]}}} …"; columns: {named}',
         )
-    for hole in _HOLE.finditer(template):
-        if (column := hole[1]) is None:
-            continue
+    holes = [it[1] for it in _HOLE.finditer(template) if it[1] is not None]
+    if not holes:
+        raise UsageError(
+            "--template names no column, so every prompt would be the same",
+            hint=f"write a name in braces, such as {{{columns[0]}}}; columns: {named}",
+        )
+    for column in holes:
         if columns.count(column) > 1:
             raise UsageError(
                 f"--template: {name} has several columns {column!r}",

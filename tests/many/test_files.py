@@ -109,7 +109,12 @@ def test_two_batches_never_write_to_one_file(tmp_path: Path) -> None:
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    for path in (tmp_path, Path("/dev/null"), tmp_path / "none" / "out.jsonl"):
+    for path in (
+        tmp_path,
+        Path("/dev/null"),
+        tmp_path / "none" / "out.jsonl",
+        tmp_path / ("x" * 300),
+    ):
         with pytest.raises(UsageError):
             Output(path)
 
