@@ -358,7 +358,7 @@ def _typed(name: str, value: Any, subject: Callable[..., str]) -> Any:
         at = subject(name).removesuffix(name)
         raise ConfigError(f"{at}unknown setting {name!r}", hint=setting_hint(name))
     check = _CHECKS.get(name)
-    if check is not None and subject(name).startswith("--"):
+    if check is not None and name in TABLES and subject(name).startswith("--"):
         return check(value, subject(name))
     if name not in _MAY_BE_EMPTY and _is_empty(value):
         check_given(subject(name), value)

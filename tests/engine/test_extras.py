@@ -122,6 +122,12 @@ def test_a_condition_that_cannot_be_is_one_line_and_status_2(
     assert "stop_when" in done.stderr.splitlines()[0]
 
 
+def test_a_condition_that_is_not_utf8_is_a_mistake_and_costs_no_journal() -> None:
+    done = run_here(["ask", "-p", "demo", "--stop-when", "caf\udce9", "hi"])
+    message = "error: --stop-when takes UTF-8 text, but this is not UTF-8"
+    assert (done.status, done.stderr.splitlines()[0]) == (2, message)
+
+
 def test_a_resume_keeps_the_condition_and_counts_what_was_there() -> None:
     with Continuing(LONG, faults=[half(400)]) as server:
         given: Any = {"provider": "vllm", "base_url": server.url, "model": "m", "retries": 0}
