@@ -259,8 +259,8 @@ def batch(
         The most requests, and the most tokens, of a minute.
 
     A result has `index`, `content` or `error` (with `code` and `message`), `run`, `finish_reason`,
-    `usage`, `cost` in dollars, `ttft` and `duration` in seconds, and `attempts`. Options are those
-    of `stream`, except tools.
+    `usage`, `cost` in dollars, `ttft` and `duration` in seconds, `attempts` and `warnings`. Options
+    are those of `stream`, except tools.
 
     One that fails is a result as well. Raises a `ChatstreamError` for what every question would
     share (a key that is not accepted, a quota that is used up, a mistake in the options), after the

@@ -25,7 +25,7 @@ from chatstream.cancel import CancelToken
 from chatstream.clock import POLL_SECONDS, Clock, monotonic
 from chatstream.engine.run import Run
 from chatstream.errors import Cancelled, ChatstreamError, class_of
-from chatstream.events import Content, Done, Error, Event, Terminal, voids
+from chatstream.events import Content, Done, Error, Event, Terminal, Warn, voids
 from chatstream.flow import Arrival, close, only_content
 from chatstream.many.files import Begun, Failure, Result
 from chatstream.many.gate import Gates
@@ -45,6 +45,9 @@ Ask = Callable[[Request, float, CancelToken], Run]
 MOST_UNREACHED = 3
 """Requests in a row that reached no server or no right one, after which nothing more is asked."""
 
+_OF_ALL = frozenset({"settings", "rate_limited"})
+"""Codes of warnings that are not about one answer; standard error tells them."""
+
 _SHARED = frozenset({"auth", "config", "max_cost"})
 """Failures that every other request shares, unless this one names a server of its own."""
 
@@ -54,9 +57,10 @@ class Spoke(Event):
 
 
 class Ended(Event):
-    """Signal: the run has ended."""
+    """Signal: the run has ended. `unsaved` is the warning that its journal cannot be written."""
 
     result: Result
+    unsaved: str | None = None
 
 
 class Tally(msgspec.Struct):
@@ -92,6 +96,7 @@ class Batch:
     ) -> None:
         self.tally = Tally()
         self.stopped: Failure | None = None
+        self.unsaved: str | None = None  # the first warning that a journal cannot be written
         self.is_ending = False  # nothing more is taken, though there may be more
         self.first_found: tuple[Request, str] | None = None  # with the run of its answer
         self._ask = ask
@@ -168,6 +173,7 @@ class Batch:
                 self.is_ending = True
                 raise
         parts: list[str] = []
+        warnings: dict[str, list[str]] = {}  # by their codes
         terminal: Terminal | None = None
         spoke, looked = False, self._clock()
         for arrival in run.arrivals:
@@ -179,6 +185,8 @@ class Batch:
                         parts.append(event.delta)
                     elif isinstance(event, Terminal):
                         terminal = event
+                    elif type(event) is Warn:
+                        warnings.setdefault(event.code, []).append(event.message)
                     elif voids(event):
                         parts.clear()
             now = self._clock()
@@ -192,7 +200,12 @@ class Batch:
         if self._fail_fast and isinstance(terminal, Error):
             self.is_ending = True  # before this lane takes the next
         name = run.id if has_begun else None
-        yield Arrival([Ended(result=result_of(request, name, "".join(parts), terminal))])
+        result = result_of(request, name, "".join(parts), terminal)
+        unsaved = next(iter(warnings.pop("journal", [])), None)
+        result.warnings = [
+            it for code, its in warnings.items() if code not in _OF_ALL for it in its
+        ]
+        yield Arrival([Ended(result=result, unsaved=unsaved)])
 
     # ---- the consumer's thread
 
@@ -203,13 +216,15 @@ class Batch:
                 self._spoke.add(arrival.stream)
             elif isinstance(event, Ended):
                 self._spoke.discard(arrival.stream)
-                self._end(self._asked.pop(arrival.stream), event.result)
+                self.unsaved = self.unsaved or event.unsaved
+                kept = self._keeps and event.unsaved is None
+                self._end(self._asked.pop(arrival.stream), event.result, kept=kept)
         while self._arrived:
             result = self._arrived.popleft()
             self.tally.found += result.error is None
-            self._keep(result)
+            self._keep(result, kept=result.run is not None)
 
-    def _end(self, request: Request, result: Result) -> None:
+    def _end(self, request: Request, result: Result, *, kept: bool) -> None:
         failure = result.error
         lost = failure is not None and failure.code in ("connect", "protocol")
         self._unreached = self._unreached + 1 if lost else 0
@@ -220,10 +235,10 @@ class Batch:
             self.is_ending = True
             self._ready[result.index] = None
         else:
-            self._keep(result)
+            self._keep(result, kept=kept)
 
-    def _keep(self, result: Result) -> None:
-        """Count a result, and hold it until its turn."""
+    def _keep(self, result: Result, *, kept: bool) -> None:
+        """Count a result, and hold it until its turn. `kept`: it is in its journal, too."""
         tally = self.tally
         if result.error is not None:
             tally.failed += 1
@@ -234,7 +249,7 @@ class Batch:
         tally.cost_unknown += result.cost is None and result.ttft is not None
         self._ready[result.index] = result
         size = len(result.content or "")
-        if result.content is None or self._held + size <= HELD_BYTES or not self._keeps:
+        if result.content is None or self._held + size <= HELD_BYTES or not kept:
             self._sizes[result.index] = size
             self._held += size
         else:

@@ -47,7 +47,7 @@ class Result(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A line of the output: an answer, or an error. Times in seconds, `cost` in US dollars.
 
     `id` is the request's own, or else its `key`. `index` is its place in the input, from 0. `run`
-    is the run that asked, as in `chatstream history`.
+    is the run that asked, as in `chatstream history`. `warnings` say what else happened to it.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Result(msgspec.Struct, omit_defaults=True, kw_only=True):
     ttft: float | None = None
     duration: float | None = None
     attempts: int | None = None
+    warnings: list[str] = []
     key: str = ""
 
 

@@ -57,6 +57,7 @@ class Reporter:
         self._draws = can_draw() and not quiet
         self._next = clock() + (DRAW_SECONDS if self._draws else LINE_SECONDS)
         self._told = 0  # failures
+        self._told_unsaved = False
         self._draw: Draw = lambda _: None
 
     @contextlib.contextmanager
@@ -69,6 +70,10 @@ class Reporter:
         """Something came, or time has passed. `before`: those that had their lines already."""
         if result is not None and result.error is not None:
             self._tell_failure(result)
+        if self._batch.unsaved is not None and not self._told_unsaved:
+            self._told_unsaved = True
+            self._draw(None)
+            exits.note(f"warning: {self._batch.unsaved}")
         now = self._clock()
         if now < self._next:
             return

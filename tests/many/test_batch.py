@@ -28,9 +28,9 @@ from chatstream.many.requests import Request as Asked
 from chatstream.many.requests import requests_of
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals
-from tests.support.answers import whole
+from tests.support.answers import ending, frames, whole
 from tests.support.batches import Answering, answer_to
-from tests.support.loopback import Reply, Request, Script
+from tests.support.loopback import SSE, Reply, Request, Script
 
 MANY = 60
 
@@ -115,6 +115,39 @@ def test_answers_that_wait_are_held_or_read_from_their_journals(
                 release.set()
     assert [it.content for it in found[1:]] == [answer_to(it) for it in asked[1:]]
     assert bool(list(journals(runs_folder()))) == journal
+
+
+def test_answers_whose_journals_cannot_be_written_are_held(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HELD_BYTES", 0)
+    runs_folder().parent.mkdir(parents=True)
+    runs_folder().write_text("in the way")
+    release = threading.Event()
+    slow = whole("openai", hold={"before_head": release})
+    asked = prompts(9)
+    with Answering(others={asked[0]: [slow]}) as server:
+        batch = make(server)
+        found: list[Result] = []
+        for it in batch.results(requests(asked)):
+            if it is not None:
+                found.append(it)
+            if batch.tally.answered == len(asked) - 1:
+                release.set()
+    assert [it.content for it in found[1:]] == [answer_to(it) for it in asked[1:]]
+    assert batch.unsaved is not None
+    assert batch.unsaved.startswith("the journal cannot be written: ")
+    assert not any(it.warnings for it in found)
+
+
+def test_what_else_happened_to_an_answer_is_in_its_result(make: Make) -> None:
+    odd = Reply([*frames("openai", ["two"]), b"data: {\n\n", *ending("openai")], headers=SSE)
+    with Answering(others={"two": [odd]}) as server:
+        one, two = results(make(server), ["one", "two"])
+    assert one.warnings == []
+    assert two.content == "two"
+    assert len(two.warnings) == 1
+    assert "skipped" in two.warnings[0]
 
 
 def test_out_of_order_nothing_waits(make: Make) -> None:

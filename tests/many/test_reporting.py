@@ -130,3 +130,11 @@ def test_the_end_says_what_there_is_and_what_to_do(capsys: pytest.CaptureFixture
         f"batch: 1,000 answered, {figures}",
         "run it again to continue",
     ]
+
+
+def test_that_answers_are_not_saved_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    situation = Situation()
+    situation.batch.unsaved = "the journal cannot be written: no"
+    situation.pass_(0.1)
+    situation.pass_(0.1)
+    assert capsys.readouterr().err == "warning: the journal cannot be written: no\n"
