@@ -27,6 +27,7 @@ from chatstream.engine.prompts import messages_of
 from chatstream.errors import UsageError
 from chatstream.many.inputs import Line
 from chatstream.messages import Message
+from chatstream.wording import encodable
 
 _CHAT = "/chat/completions"
 _OWN = ("model", "system", "temperature", "max_tokens")
@@ -72,7 +73,7 @@ def requests_of(lines: Iterable[Line | None]) -> Iterator[Request | None]:
         seen[digest] += 1
         times = f"-{seen[digest]}" if seen[digest] > 1 else ""
         key = digest.hex() + times
-        name = own or key
+        name = encodable(own or key)
         if line.wrong is not None:
             yield Request(index, line.number, name, key, wrong=_wrong(line, line.wrong))
             continue

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chatstream.many.inputs import Line
 from chatstream.many.requests import Request, requests_of
 from chatstream.messages import Image, Message
+from chatstream.wording import encodable
 
 
 def request_of(value: Any) -> Request:
@@ -143,6 +144,13 @@ def test_keys_are_different_and_depend_only_on_what_is_asked(prompts: list[str])
     assert len(set(keys)) == len(prompts)
     elsewhere = [Line(n + 9, prompt=it) for n, it in enumerate(["x", *prompts, "y"])]
     assert {it.key for it in requests_of(elsewhere) if it} >= set(keys)
+
+
+def test_an_id_that_cannot_be_written_is_shown_in_another_way() -> None:
+    found = request_of(b'{"id": "a\\ud83d", "prompt": "hi"}')
+    assert found.wrong is None
+    assert found.id == encodable("a\ud83d")
+    found.id.encode()
 
 
 def test_the_order_of_fields_makes_no_difference_but_an_id_does() -> None:
