@@ -36,6 +36,8 @@ _NAMES = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_token
 _LEFT_OUT = ("stream", "stream_options", "metadata", "store", "user", "service_tier")
 """Parameters that belong to whoever sends them: we stream, and keep what comes ourselves."""
 
+_MOST_LEVELS = 200  # of JSON; what is sent is made and checked by recursion
+_TOO_DEEP = "its JSON is nested too deeply"
 _FORMATS = '{"prompt": …}, {"messages": …}, or a line of an OpenAI or Anthropic batch'
 
 
@@ -103,10 +105,11 @@ def _content(line: Line) -> tuple[str | None, bytes]:
     if not isinstance(value, dict):
         return None, line.json or (line.wrong or "").encode()
     own = value.get("custom_id", value.get("id"))
-    return (
-        str(own) if isinstance(own, str | int) and not isinstance(own, bool) else None,
-        json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass"),
-    )
+    try:
+        content = json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")
+    except RecursionError:
+        content = line.json or b""
+    return str(own) if isinstance(own, str | int) and not isinstance(own, bool) else None, content
 
 
 def _json(line: Line) -> Any:
@@ -118,7 +121,7 @@ def _json(line: Line) -> Any:
 
 def _asked(line: Line) -> _Asked:
     if line.prompt is not None:
-        return _Asked(messages_of(line.prompt), {})
+        return _Asked(_made(line.prompt), {})
     value = _loaded(line.json or b"")
     if "body" in value:
         return _of_openai(value)
@@ -131,23 +134,38 @@ def _asked(line: Line) -> _Asked:
     if "prompt" in value:
         if not isinstance(value["prompt"], str):
             raise UsageError("its prompt is not text")
-        return _Asked(messages_of(value["prompt"]), checked(settings))
+        return _Asked(_made(value["prompt"]), checked(settings))
     return _Asked(_messages(value["messages"]), checked(settings))
 
 
 def _loaded(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
+    except RecursionError as error:
+        raise UsageError(_TOO_DEEP) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"it is not UTF-8: byte 0x{data[error.start]:02x}") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"it is not JSON: {error.msg} at column {error.colno}") from error
-    except (ValueError, RecursionError) as error:
-        why = "too deep" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(f"it is not JSON: {why}") from error
+    except ValueError as error:
+        raise UsageError(f"it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise UsageError("it is not a JSON object", hint=f"a line is {_FORMATS}")
+    if _is_too_deep(value):
+        raise UsageError(_TOO_DEEP)
     return value
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [
+            item
+            for it in level
+            if isinstance(it, dict | list)
+            for item in (it.values() if isinstance(it, dict) else it)
+        ]
+    return bool(level)
 
 
 def _of_openai(value: dict[str, Any]) -> _Asked:
@@ -175,14 +193,23 @@ def _of_body(body: Any, where: str) -> _Asked:
 def _messages(given: Any) -> list[Message]:
     if not isinstance(given, list):
         raise UsageError("its messages are not a list")
-    return messages_of([_message(it, number) for number, it in enumerate(given, 1)])
+    return _made([_message(it, number) for number, it in enumerate(given, 1)])
+
+
+def _made(given: Any) -> list[Message]:
+    try:
+        return messages_of(given)
+    except UsageError as error:
+        raise UsageError(error.message) from error  # its hint is for callers of the library
 
 
 def _message(given: Any, number: int) -> Any:
     """A message, whose content may be a list of parts, as OpenAI and Anthropic write them."""
     if not isinstance(given, Mapping):
         return given
-    message = {name: it for name, it in given.items() if it is not None}
+    message = {  # an answer that was copied has fields with nothing in them
+        name: it for name, it in given.items() if it is not None and (it != [] or name == "content")
+    }
     if message.get("role") == "developer":
         message["role"] = "system"
     if isinstance(message.get("content"), list):

@@ -14,6 +14,8 @@ from chatstream.many.requests import Request, requests_of
 from chatstream.messages import Image, Message
 from chatstream.wording import encodable
 
+DEEP = b'{"body": {"messages": [{"role": "user", "content": "hi"}], "x": %s}}'
+
 
 def request_of(value: Any) -> Request:
     """The request of one line."""
@@ -92,13 +94,21 @@ def test_images_are_taken_as_both_services_write_them() -> None:
     ]
 
 
+def test_an_answer_of_openai_may_be_copied_into_a_line() -> None:
+    answer = {"role": "assistant", "content": "Blue.", "refusal": None, "annotations": []}
+    found = request_of({"body": {"messages": [USER, answer, USER]}})
+    assert found.wrong is None
+    assert found.messages[1].content == "Blue."
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
         (b"{", "it is not JSON"),
         (b'{"prompt": "caf\xe9"}', "it is not UTF-8: byte 0xe9"),
         (b'{"prompt": "hi"} x', "it is not JSON: Extra data at column 18"),
-        (b"[" * 100_000, "it is not JSON: too deep"),
+        (b"[" * 100_000, "nested too deeply"),
+        *((DEEP % (b"[" * n + b"]" * n), "nested too deeply") for n in (200, 990, 5000)),
         ([], "it is not a JSON object"),
         ({}, "neither prompt nor messages"),
         ({"prompt": "a", "messages": []}, "both prompt and messages"),
