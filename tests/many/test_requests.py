@@ -95,7 +95,12 @@ def test_images_are_taken_as_both_services_write_them() -> None:
 
 
 def test_an_answer_of_openai_may_be_copied_into_a_line() -> None:
-    answer = {"role": "assistant", "content": "Blue.", "refusal": None, "annotations": []}
+    answer: dict[str, Any] = {
+        "role": "assistant",
+        "content": "Blue.",
+        "refusal": None,
+        "annotations": [],
+    }
     found = request_of({"body": {"messages": [USER, answer, USER]}})
     assert found.wrong is None
     assert found.messages[1].content == "Blue."
