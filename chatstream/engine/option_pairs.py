@@ -29,7 +29,7 @@ def from_pairs(pairs: Sequence[str]) -> dict[str, Any]:
 def _value(key: str, text: str) -> Any:
     try:
         value = json.loads(text)
-        _check_sendable(value)
+        check_sendable(value)
     except RecursionError:
         raise UsageError(f"-o {key} is nested too deeply") from None
     except UnicodeEncodeError:
@@ -39,11 +39,12 @@ def _value(key: str, text: str) -> Any:
     return value
 
 
-def _check_sendable(value: Any, depth: int = _DEPTH) -> None:
+def check_sendable(value: Any, depth: int = _DEPTH) -> None:
+    """Raise `RecursionError` for JSON that is too deep, `UnicodeEncodeError` for half characters."""
     if depth == 0:
         raise RecursionError
     if isinstance(value, str):
         value.encode()
     elif isinstance(value, dict | list):
         for part in (*value, *value.values()) if isinstance(value, dict) else value:
-            _check_sendable(part, depth - 1)
+            check_sendable(part, depth - 1)

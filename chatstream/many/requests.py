@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from chatstream.engine.option_pairs import check_sendable
 from chatstream.engine.options import checked
 from chatstream.engine.prompts import messages_of
 from chatstream.errors import UsageError
@@ -36,7 +37,6 @@ _NAMES = {"max_completion_tokens": "max_tokens", "max_output_tokens": "max_token
 _LEFT_OUT = ("stream", "stream_options", "metadata", "store", "user", "service_tier")
 """Parameters that belong to whoever sends them: we stream, and keep what comes ourselves."""
 
-_MOST_LEVELS = 200  # of JSON; what is sent is made and checked by recursion
 _TOO_DEEP = "its JSON is nested too deeply"
 _FORMATS = '{"prompt": …}, {"messages": …}, or a line of an OpenAI or Anthropic batch'
 
@@ -151,21 +151,7 @@ def _loaded(data: bytes) -> dict[str, Any]:
         raise UsageError(f"it is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise UsageError("it is not a JSON object", hint=f"a line is {_FORMATS}")
-    if _is_too_deep(value):
-        raise UsageError(_TOO_DEEP)
     return value
-
-
-def _is_too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(_MOST_LEVELS):
-        level = [
-            item
-            for it in level
-            if isinstance(it, dict | list)
-            for item in (it.values() if isinstance(it, dict) else it)
-        ]
-    return bool(level)
 
 
 def _of_openai(value: dict[str, Any]) -> _Asked:
@@ -187,6 +173,12 @@ def _of_body(body: Any, where: str) -> _Asked:
     messages = _messages(fields.pop("messages", None))
     settings = {name: fields.pop(name) for name in _OWN if name in fields}
     options = {name: it for name, it in fields.items() if name not in _LEFT_OUT}
+    try:
+        check_sendable(options)
+    except RecursionError as error:
+        raise UsageError(_TOO_DEEP) from error
+    except UnicodeEncodeError as error:
+        raise UsageError("it contains an unpaired surrogate (invalid Unicode)") from error
     return _Asked(messages, checked({**settings, **({"options": options} if options else {})}))
 
 
