@@ -40,7 +40,7 @@ def _value(key: str, text: str) -> Any:
 
 
 def check_sendable(value: Any, depth: int = _DEPTH) -> None:
-    """Raise `RecursionError` for JSON that is too deep, `UnicodeEncodeError` for half a character."""
+    """Raise `RecursionError` for deep JSON, `UnicodeEncodeError` for half characters."""
     if depth == 0:
         raise RecursionError
     if isinstance(value, str):
