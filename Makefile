@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Three processes, because tests wait a third of their time on two processors. Those that are marked
-# `serial` all run in one of them.
+# `serial` all run in one of them, and so do those marked `screen`.
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 

@@ -36,7 +36,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """pytest-xdist runs the tests of one group in one process, one after another."""
     for item in items:
-        for name in ("serial", "real"):
+        for name in ("screen", "serial", "real"):
             if item.get_closest_marker(name):
                 item.add_marker(pytest.mark.xdist_group(name))
 

@@ -17,7 +17,7 @@ from tests.support.summing import Call, Summing
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 TOOLS_FILE = '''
 import time

@@ -33,7 +33,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-FEW, MANY = 1000, by_size(100_000, 1_000_000)
+FEW, MANY = 1000, by_size(60_000, 1_000_000)
 LIMIT = 60.0  # seconds for everything that a test waits for
 STILL = 5  # looks, a tenth of a second apart, at a number that does not change
 SLOWLY = by_size(1, 3)  # seconds of a reader that takes 1 KB/s

@@ -20,7 +20,7 @@ from tests.support.loopback import Reply, Script
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 
 @pytest.fixture

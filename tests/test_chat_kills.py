@@ -39,13 +39,13 @@ from tests.support.loopback import NDJSON, Reply, Request, Script
 from tests.support.sampling import by_size, seeded
 from tests.support.screen import Screen
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 MOMENTS = (
     *("typing", "pasting", "editing", "compacting"),
     *("waiting", "in a tool", "answering", "behind an answer"),
 )
-ROUNDS = by_size(len(MOMENTS), 13 * len(MOMENTS))
+ROUNDS = by_size(4, 13 * len(MOMENTS))
 LIMIT = 30.0  # seconds that anything here takes at most
 COLUMNS, LINES = 100, 80
 LETTERS = str.maketrans("0123456789", "ABCDEFGHIJ")

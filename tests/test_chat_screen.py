@@ -25,7 +25,7 @@ from tests.support.sampling import by_size, sampled, seeded
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 TURNS = 20
 QUESTIONS = [

@@ -28,7 +28,7 @@ from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 from tests.support.waiting import until_true
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.support.tmux import tmux
 from tests.support.unavailable import require
 from tests.support.waiting import signal_once
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 TOOLS = '''
 import os

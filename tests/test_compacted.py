@@ -15,7 +15,7 @@ from tests.support.loopback import Script
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 SUMMARY = "The user asks about the sky.\n\n- It is blue at noon."
 

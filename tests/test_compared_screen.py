@@ -23,7 +23,7 @@ from tests.support.loopback import Reply
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 BROKEN = Reply.json({"error": "it broke"}, status=500)
 LINES = [f"Line {number} of the whole answer." for number in range(1, 41)]

@@ -20,10 +20,10 @@ from tests.support.showing import FEEDS, Feed
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 WIDTHS = [40, 60, 80, 100]
-COPIED = 12  # answers for each width and feed
+COPIED = 6  # answers for each width and feed
 RESIZED = 2  # answers for each pair of widths
 LINES = 30
 

@@ -17,7 +17,7 @@ from tests.support.unavailable import require
 
 HTML = {"Content-Type": "text/html"}
 
-pytestmark = [pytest.mark.serial, pytest.mark.usefixtures("no_proxies")]
+pytestmark = [pytest.mark.screen, pytest.mark.usefixtures("no_proxies")]
 
 
 @pytest.fixture

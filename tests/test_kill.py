@@ -28,7 +28,7 @@ from tests.support.sampling import by_size, seeded
 
 pytestmark = pytest.mark.serial
 
-MOMENTS = by_size(20, 200)
+MOMENTS = by_size(8, 200)
 AT_ONCE = 5  # clients that run at the same time
 TOKENS = 2000
 PER_WRITE = 5

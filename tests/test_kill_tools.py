@@ -43,7 +43,7 @@ ROUNDS = [
     [Call("count", {"name": "c"})],
 ]
 COUNTERS = ("a", "c")  # whose tool changes something
-MOMENTS = by_size(10, 100)
+MOMENTS = by_size(5, 100)
 AT_ONCE = 3
 KEYS = {"OPENAI_API_KEY": "test-key", "ANTHROPIC_API_KEY": "test-key"}
 UNKNOWN = "outcome unknown"
@@ -205,7 +205,7 @@ def test_killed_after_any_event_a_loop_goes_on(
     with Summing(ROUNDS) as server:
         whole = desk_in(tmp_path / "whole", server, dialect)
         number = len(ended(whole.program(), 0))
-    places = sampled(range(1, number), 5, "events", dialect)
+    places = sampled(range(1, number), 3, "events", dialect)
 
     def attempt(place: int) -> str:
         with Summing(ROUNDS) as server:
@@ -248,7 +248,7 @@ PAIRS = [(first, second) for first in range(1, 25) for second in range(1, 25)]
 
 def test_a_run_that_continues_another_is_killed_too(tmp_path: Path, figures: Figures) -> None:
     """Who repeats the command that was printed first continues the newest of them."""
-    pairs = chosen(PAIRS, by_size(6, 60), "pairs")
+    pairs = chosen(PAIRS, by_size(3, 60), "pairs")
 
     def attempt(places: tuple[int, int]) -> str:
         with Summing(ROUNDS) as server:
@@ -381,7 +381,7 @@ APPROVALS = [(first, second) for first in range(1, 13) for second in range(1, 20
 
 def test_killed_around_an_approval_nothing_runs_twice(tmp_path: Path, figures: Figures) -> None:
     """The run that waits is killed, and so is the one that was allowed to go on."""
-    pairs = chosen(APPROVALS, by_size(6, 60), "approvals")
+    pairs = chosen(APPROVALS, by_size(3, 60), "approvals")
 
     def attempt(places: tuple[int, int]) -> str:
         with Summing(ROUNDS) as server:

@@ -31,7 +31,7 @@ FRAMINGS: list[Framing] = ["chunked", "close"]
 SPLITS = [None, 1, 7, 64]  # bytes of a read
 WAYS = list(itertools.product(FRAMINGS, SPLITS))
 LAST_BYTES = 300  # before the end mark, where every byte may decide
-READ_AGAIN = 3_000_000  # bytes that the cuts of one recording make us read, in a sample
+READ_AGAIN = 1_000_000  # bytes that the cuts of one recording make us read, in a sample
 ANYWHERE = by_size(5, 100)  # further cuts of each recording, at bytes of no importance
 
 
@@ -196,7 +196,7 @@ def assert_truncated(case: Recording, answer: Answer, cut: int) -> None:
 @pytest.mark.parametrize("case", WHOLE, ids=str)
 def test_a_cut_before_the_end_mark_is_truncated(case: Recording, figures: Figures) -> None:
     arrived = 0
-    enough = max(60, READ_AGAIN // decided_at(case))  # all of them but for the largest recordings
+    enough = max(20, READ_AGAIN // decided_at(case))  # all of them but for the largest recordings
     cuts = sampled(cuts_of(case), enough, "memory", case.name)
     for cut in cuts:
         answer = in_memory(case, [case.body[:cut]], cut=True)

@@ -42,7 +42,7 @@ CALLED = {
     "name": CALL[1],
     "arguments": CALL[2],
 }
-NUMBER = by_size(1_500, 20_000)
+NUMBER = by_size(600, 20_000)
 SAID_TWICE = {"repeat", "swap", "move"}
 """What a server may say like this: in another order, or twice. So may two changes at once."""
 

@@ -20,6 +20,7 @@ from chatstream.schemas import (
     references,
     table,
 )
+from tests.support.sampling import examples
 
 PERSON = table({"name": {"type": "string", "minLength": 1}, "age": {"type": "integer"}})
 TREE = {
@@ -72,7 +73,7 @@ def _objects(its: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 SCHEMAS = st.recursive(st.booleans() | _objects(st.booleans()), _objects, max_leaves=4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(SCHEMAS.filter(lambda it: isinstance(it, dict)), VALUES)
 def test_a_value_fits_where_the_reference_validator_says_so(
     schema: dict[str, Any], value: Any

@@ -36,9 +36,9 @@ from tests.support.recordings import recordings, requires_shared
 from tests.support.sampling import by_size, sampled
 from tests.support.screen import Screen, console_on
 
-LONGEST = by_size(1500, None)  # characters of an answer that come in pieces
-SAMPLE = {"whole": 5, "four": 2, "tokens": 3, "characters": 1}  # answers for each terminal
-LINES = 25  # answers whose lines are counted
+LONGEST = by_size(800, None)  # characters of an answer that come in pieces
+SAMPLE = {"whole": 3, "four": 1, "tokens": 1, "characters": 1}  # answers for each terminal
+LINES = 10  # answers whose lines are counted
 WIDTHS = [20, 40, 80, 200]
 HEIGHTS = [6, 24]
 FEEDS = ["whole", "four", "tokens", "characters"]

@@ -1,6 +1,6 @@
 """Claimed: what servers really send is read whole, and no failure passes as an answer.
 
-Each situation is run as a process, over a real socket, into a pipe, as JSON and on a terminal.
+Each situation is run over a real socket: into a pipe, as JSON and, as a process, on a terminal.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import pytest
 
 from chatstream import events as ev
 from chatstream import grammar
-from tests.support.client import answer_of, run
+from tests.support.client import answer_of, run_each
 from tests.support.sampling import sampled
 from tests.support.situation import Raw, Situation
 from tests.support.situations import SITUATIONS
@@ -43,7 +43,7 @@ def test_a_situation_ends_as_it_should(
 
 
 def plain(it: Situation, arguments: list[str]) -> None:
-    done = run(arguments)
+    done = run_each(arguments)
     assert (done.stdout.decode(), done.status) == (it.text, it.status)
     for words in it.says:
         assert words in done.stderr
@@ -51,7 +51,7 @@ def plain(it: Situation, arguments: list[str]) -> None:
 
 
 def as_json(it: Situation, arguments: list[str]) -> None:
-    done = run([*arguments, "--json"])
+    done = run_each([*arguments, "--json"])
     assert done.status == it.status
     grammar.check(done.events)
     answer = answer_of(done.events)

@@ -35,7 +35,7 @@ from tests.support.client import COMMAND
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 FEEDER = """
 import json, select, sys

@@ -19,7 +19,7 @@ from tests.support.sampling import sampled
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 HARD = "日本語 👍🏽 👨\u200d👩\u200d👧 é"
 

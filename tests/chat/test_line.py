@@ -16,7 +16,7 @@ from tests.support.terminal import on_terminal
 from tests.support.tmux import Pane, tmux
 from tests.support.unavailable import require
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 REFUSED = Reply.json({"error": "no"}, status=400)
 

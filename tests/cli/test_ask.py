@@ -28,7 +28,7 @@ from tests.support.answers import (
     headers,
     whole,
 )
-from tests.support.client import COMMAND, Finished, Running, run, run_here, server_flags
+from tests.support.client import COMMAND, Finished, Running, run, run_each, run_here, server_flags
 from tests.support.continuing import Continuing, half, long_text, refuses_prefill
 from tests.support.loopback import Framing, Point, Reply, Script
 from tests.support.refused import refused_port
@@ -47,7 +47,7 @@ def check(done: Finished) -> ev.AnyEvent:
 
 
 def ask_json(dialect: str, url: str, *more: str) -> Finished:
-    return run(["ask", "--json", *server_flags(dialect, url), *more, "hi"])
+    return run_each(["ask", "--json", *server_flags(dialect, url), *more, "hi"])
 
 
 @pytest.mark.parametrize("dialect", ALL_DIALECTS)

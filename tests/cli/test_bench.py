@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 
 from chatstream.bench.result import Result, decode
-from tests.support.client import Finished, Running, run, server_flags
+from tests.support.client import Finished, Running, run, run_here, server_flags
 from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.refused import refused_port
 
@@ -313,7 +313,7 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
 def test_a_mistake_is_one_clear_line_before_anything_is_asked(
     server: Script, flags: list[str], says: str
 ) -> None:
-    finished = bench(server, *flags)
+    finished = run_here(["bench", *server_flags("ollama", server.url), *flags])
     assert (finished.status, finished.stdout) == (2, b"")
     assert says in finished.stderr
     assert "Traceback" not in finished.stderr

@@ -15,7 +15,7 @@ from tests.support.client import run, server_flags
 from tests.support.loopback import Reply, Request, Script
 from tests.support.terminal import on_terminal
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 
 def interrupt_at(mark: bytes) -> Callable[[bytes, subprocess.Popen[bytes]], None]:

@@ -75,7 +75,7 @@ def test_a_pipe_is_no_terminal_and_no_fault() -> None:
     assert b"colours" not in done.stdout
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_on_a_terminal_lines_are_wrapped_between_words_and_the_keyboard_is_found() -> None:
     _, screen, _ = on_terminal(["doctor"], columns=40)
     lines = [line.rstrip() for line in screen.text()]

@@ -10,7 +10,7 @@ from tests.fuzz.commands import fuzz, main, report
 from tests.fuzz.odd import UNUSABLE, Maker, commands
 from tests.support.sampling import SEED, by_size
 
-NUMBER = by_size(250, 10_000)
+NUMBER = by_size(100, 10_000)
 
 pytestmark = pytest.mark.serial  # a line is slow by the clock
 

@@ -11,11 +11,12 @@ from tests.fuzz.mutate import MUTATORS
 from tests.fuzz.reader import Found, read
 from tests.fuzz.run import ask, fuzz, main, make, report
 from tests.support.recordings import Recording, recordings, requires_shared
+from tests.support.sampling import by_size
 
 pytestmark = requires_shared
 
 SEED = 20
-NUMBER = 1500
+NUMBER = by_size(600, 1500)
 WHOLE = [r for r in recordings("recorded", "constructed", "nonstream") if r.status < 400]
 
 

@@ -314,7 +314,7 @@ def test_two_processes_do_not_write_one_document(plan: str) -> None:
     assert "being written by another process" in other.stderr
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None:
     """Killed at random moments; then what is whole in a journal is never asked for again."""
     sections = by_size(6, 30)
@@ -355,7 +355,7 @@ def ended(output: bytes) -> set[int]:
 # ---- on a terminal
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_terminal_shows_the_sections_in_order_and_one_bar(columns: int, plan: str) -> None:
     first, second = threading.Event(), threading.Event()
@@ -388,7 +388,7 @@ def share(text: str) -> int:
     return int(found[-1]) if found else 0
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 @pytest.mark.parametrize("columns", [80, 40])
 def test_a_terminal_has_the_bar_while_a_file_is_written(
     columns: int, plan: str, tmp_path: Path
@@ -407,7 +407,7 @@ def test_a_terminal_has_the_bar_while_a_file_is_written(
     assert out.read_text() == DOCUMENT
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_a_screen_reader_gets_a_line_for_each_section_of_a_file(plan: str, tmp_path: Path) -> None:
     out = tmp_path / "o.md"
     with Sections(replies()) as server, require(tmux(80, 24)) as pane:
@@ -418,7 +418,7 @@ def test_a_screen_reader_gets_a_line_for_each_section_of_a_file(plan: str, tmp_p
         assert pane.lines()[:3] == ["written: 1 A", "written: 2 B", "written: 3 C"]
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
     never = threading.Event()
     slow: Mapping[int, Reply] = {**replies(), 2: says("The second", " one.", hold={1: never})}

@@ -425,7 +425,7 @@ def test_a_user_who_stops_both_is_shown_what_there_is_of_both() -> None:
 # ---- on a terminal
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 @pytest.mark.parametrize("columns", [80, 40])
 def test_the_quick_answer_is_on_the_screen_while_the_detailed_one_is_silent(columns: int) -> None:
     detailed, goes_on = held("The long answer.")
@@ -446,7 +446,7 @@ def test_the_quick_answer_is_on_the_screen_while_the_detailed_one_is_silent(colu
     ]
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 @pytest.mark.parametrize("columns", [80, 40])
 def test_what_came_of_the_detailed_answer_meanwhile_is_shown_once(columns: int) -> None:
     goes_on, ends = threading.Event(), threading.Event()
@@ -466,7 +466,7 @@ def test_what_came_of_the_detailed_answer_meanwhile_is_shown_once(columns: int) 
             assert pane.text().count("The short answer.") == 1
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_control_c_on_a_terminal_shows_both_and_asks_the_terminal_nothing_more() -> None:
     never = threading.Event()
     replies = {name: says(name, "er", hold={1: never}) for name in ("small", "big")}

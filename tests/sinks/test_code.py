@@ -19,6 +19,7 @@ from chatstream.sinks.code import MAX_LINE_CHARACTERS, Highlighter, is_code_them
 from chatstream.sinks.codetheme import code_theme
 from chatstream.sinks.lexing import MAX_STATES
 from chatstream.sinks.lines import Line, text_of
+from tests.support.sampling import sampled
 
 THEME = "ansi_dark"
 
@@ -672,7 +673,9 @@ def test_an_info_string_names_a_language_as_people_write_it(info: str, language:
     assert any(style for line in lines for _, style, _ in line)
 
 
-@pytest.mark.parametrize("theme", ["ansi_dark", "ansi_light", *sorted(get_all_styles())])
+@pytest.mark.parametrize(
+    "theme", ["ansi_dark", "ansi_light", *sampled(sorted(get_all_styles()), 12, "themes")]
+)
 def test_no_theme_brings_a_background_or_black(theme: str) -> None:
     assert is_code_theme(theme)
     styles = {

@@ -12,6 +12,7 @@ from chatstream.sinks.markdown import Drawn, Markdown
 from chatstream.sinks.tables import HELD_ROWS
 from chatstream.sinks.theme import THEMES
 from tests.support.markdown import document
+from tests.support.sampling import sampled
 
 THEME = THEMES["dark"]
 LINE = "─" * 30
@@ -224,7 +225,7 @@ def test_pieces_one_by_one_are_drawn_as_all_at_once(number: int, width: int) -> 
     assert lines.all == lines_of(text, width)
 
 
-@pytest.mark.parametrize("number", range(3, 200, 23))
+@pytest.mark.parametrize("number", sampled(range(3, 200, 23), 4, "open"))
 def test_drawing_what_is_open_changes_nothing(number: int) -> None:
     text = document(number).text[:1500]
     blocks, drawing = Blocks(), markdown()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from chatstream.sinks.thoughts import (
     Mode,
     Thoughts,
 )
+from tests.support.sampling import sampled
 
 DARK = THEMES["dark"]
 NONE = Style.null()
@@ -285,10 +287,9 @@ BIG = {
 }
 
 
-@pytest.mark.parametrize("text", BIG.values(), ids=BIG.keys())
-@pytest.mark.parametrize("mode", MODES)
-def test_of_a_megabyte_only_the_newest_part_is_held(mode: Mode, text: str) -> None:
-    mind = Mind(mode)
+@pytest.mark.parametrize(("mode", "kind"), sampled(list(product(MODES, BIG)), 6, "megabyte"))
+def test_of_a_megabyte_only_the_newest_part_is_held(mode: Mode, kind: str) -> None:
+    mind, text = Mind(mode), BIG[kind]
     mind.think(text, "\nthe newest")
     assert mind.held <= KEPT_CHARACTERS + MAX_LINE_CHARACTERS
     assert len(mind.thoughts._lines) <= KEPT_CHARACTERS

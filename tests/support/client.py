@@ -24,6 +24,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.api import stream
 from chatstream.transcript import Transcript
+from tests.support.sampling import SIZE
 
 LIMIT = 30.0  # seconds that any client of a test takes at most
 COMMAND = [sys.executable, "-m", "chatstream"]
@@ -150,6 +151,11 @@ def run_here(
         sys.stderr.flush()
         out, err = (os.pread(file.fileno(), 1 << 30, 0) for file in streams[1:])
     return Finished(status, out, err.decode(), time.monotonic() - began)
+
+
+def run_each(arguments: Sequence[str]) -> Finished:
+    """Run one of many command lines: in a process only where all of its matrix is run."""
+    return run(arguments) if SIZE == "all" else run_here(arguments)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from chatstream.terminal.asking import QUIET_SECONDS, Answers, can_ask, question
 from chatstream.terminal.keyboard import ALONE_SECONDS
 from tests.support.desk import LIMIT, Desk, desk
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 QUESTION = ev.Approval("1", "write", "ask", "default", {"path": "a\u200b.txt"})
 CHOICE = choice(QUESTION)

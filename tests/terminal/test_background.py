@@ -12,7 +12,7 @@ from chatstream.terminal.background import QUESTION, Answer, ask
 from tests.support.desk import Desk, desk
 from tests.terminal.test_keyboard import allow_giving_back
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 LIGHT, DARK = b"\x1b]11;rgb:ffff/ffff/eeee\x1b\\", b"\x1b]11;rgb:1a1a/1b1b/2626\x07"
 ATTRIBUTES = b"\x1b[?62;22c"

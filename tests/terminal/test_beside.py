@@ -20,7 +20,7 @@ from chatstream.terminal.keyboard import ALONE_SECONDS
 from chatstream.terminal.shortcuts import keys
 from tests.support.desk import LIMIT, Desk, desk
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 
 class At:

@@ -18,7 +18,7 @@ import pytest
 from chatstream.terminal.keyboard import ALONE_SECONDS, QUEUE_BYTES, Keyboard
 from tests.support.desk import LIMIT, Desk, desk
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 
 @pytest.fixture

@@ -498,7 +498,7 @@ sys.exit(present(
 """
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 @pytest.mark.parametrize("look", ["live", "plain", "accessible", "json"])
 @pytest.mark.parametrize("key", ["y", "a", "n"])
 def test_a_question_is_asked_and_answered_where_the_user_looks(look: str, key: str) -> None:
@@ -518,7 +518,7 @@ def test_a_question_is_asked_and_answered_where_the_user_looks(look: str, key: s
     assert f"The answer was {answers[key]}." in text
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_a_question_never_goes_into_a_pipe_that_the_answer_goes_to(tmp_path: Path) -> None:
     keys = [b"y"]
 

@@ -24,7 +24,7 @@ import pytest
 from tests.support.answers import ending, frames, headers
 from tests.support.loopback import Reply, Script
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.screen
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 20.0  # seconds that a test waits for a word at most
