@@ -1,6 +1,7 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( loop( fallback( for each model: retry( gate( watchdog( degrade( provider.open )))))))
+    within( loop( start over( fallback( for each model:
+            retry( gate( watchdog( degrade( provider.open ))))))))
         |  thinking  |  stopping  |  analyze  |  fitting  |  seal  |  journal
         |  filters of other packages  |  buffer  |  coalesce
 
@@ -358,7 +359,12 @@ def _answer(
             (name, asked(its, its is turn[-1], attempts))
             for name, its in zip(labels(turn), turn, strict=True)
         ]
-        return fallback(candidates, attempts, after_text=after_text)(request, token)
+        source = fallback(candidates, attempts, after_text=after_text)
+        if question.starts_over:
+            from chatstream.recovery.startover import starting_over
+
+            source = starting_over(source)
+        return source(request, token)
 
     source = tooling.around(response) if tooling is not None else response
     yield from within(source, models[0].timeout or None)(request, token)
