@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from tests.support.sections import (
     ignored,
     outline,
     refused,
+    rest_of,
     says,
 )
 from tests.support.terminal import on_terminal
@@ -520,3 +522,24 @@ def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
     assert "■ stopped" in shown
     assert "run the same command again to write what is missing" in " ".join(shown.split())
     assert shown.count("The first one.") == 1
+
+
+@pytest.mark.serial
+def test_a_terminal_shows_the_text_that_is_continued_once(plan: str) -> None:
+    go_on = threading.Event()
+    with Sections({**replies(), 1: half("The fir"), 2: half("The sec")}) as server:
+        compose(server, "--outline", plan)
+        server.replies = replies()
+        server.continued = lambda reply, text: replace(rest_of(reply, text), hold={1: go_on})
+        with require(tmux(80, 24)) as pane:
+            pane.run([*COMMAND, *command(server, "--outline", plan)])
+            pane.until_shown("The first one.")
+            go_on.set()
+            pane.until(lambda: pane.ended)
+            assert pane.status == 0
+            lines = [line for line in pane.lines() if line.strip() and "✓" not in line]
+    notes = [it for it in lines if "continued where it broke off" in it]
+    assert len(notes) == 2
+    assert "1 A" in notes[0]
+    document = [it for it in lines if it not in notes]
+    assert document == ["Title", "A", TEXTS[1], "B", TEXTS[2], "C", TEXTS[3]]
