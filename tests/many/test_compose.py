@@ -45,7 +45,8 @@ from tests.support.answers import ALL_DIALECTS, frames
 from tests.support.arrivals import events_of
 from tests.support.continuing import Continuing, long_text
 from tests.support.continuing import half as half_of
-from tests.support.loopback import NDJSON, SSE, Reply, Script
+from tests.support.costly import costs
+from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.readers import until
 from tests.support.sampling import by_size, seeded
 from tests.support.sections import (
@@ -341,14 +342,7 @@ def test_the_limit_of_the_cost_is_that_of_the_document(
 ) -> None:
     monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(1.0, 1.0))
     settings = {"provider": "openai", "api_key": "k", "max_cost": 1.2, "journal": journal}
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.5}
-    chunks = [
-        {"choices": [{"index": 0, "delta": {"content": "text"}}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
-    ]
-    lines = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
-    reply = Reply([*lines, b"data: [DONE]\n\n"], headers=SSE)
-    with Sections(dict.fromkeys(range(1, 5), reply)) as server:
+    with Sections(dict.fromkeys(range(1, 5), costs(0.5))) as server:
         its = plan(server, given("A", "B", "C", "D"), **settings)
         with closing(Pool()) as pool, closing(Composed(state_folder(), its.key)) as composed:
             job = Job(composed if journal else None)
