@@ -84,7 +84,8 @@ def run(
     settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
     schema = _schema(settings, record, caller)
-    filters = _filters(settings)
+    token = CancelToken()  # who stops reading ends this run, and nothing else
+    filters = _filters(settings, token)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
@@ -95,7 +96,6 @@ def run(
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
 
-    token = CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         tooling.opening if tooling else new_run(),
         provider=models[0].provider,
@@ -219,13 +219,13 @@ def _extras(settings: Settings, before: Sequence[Event]) -> list[Stage]:
     return [*stopping(settings, before), *analysis(settings, before)]
 
 
-def _filters(settings: Settings) -> list[Stage]:
+def _filters(settings: Settings, token: CancelToken) -> list[Stage]:
     """Those of other packages. Raises `UsageError`."""
     if not settings.filters:
         return []
     from chatstream.engine.extras import filters
 
-    return filters(settings)
+    return filters(settings, token)
 
 
 def _said(earlier: Message | None) -> list[Event]:
