@@ -57,7 +57,7 @@ class Reporter:
         self._draws = can_draw() and not quiet
         self._next = clock() + (DRAW_SECONDS if self._draws else LINE_SECONDS)
         self._told = 0  # failures
-        self._told_unsaved = False
+        self._warned: set[str] = set()
         self._draw: Draw = lambda _: None
 
     @contextlib.contextmanager
@@ -70,10 +70,7 @@ class Reporter:
         """Something came, or time has passed. `before`: those that had their lines already."""
         if result is not None and result.error is not None:
             self._tell_failure(result)
-        if self._batch.unsaved is not None and not self._told_unsaved:
-            self._told_unsaved = True
-            self._draw(None)
-            exits.note(f"warning: {self._batch.unsaved}")
+        self.warn(self._batch.unsaved)
         now = self._clock()
         if now < self._next:
             return
@@ -89,6 +86,13 @@ class Reporter:
         else:
             eta = f" · {in_words(event.eta)} left" if event.eta is not None else ""
             exits.note(f"batch: {event.message}{eta}")
+
+    def warn(self, warning: str | None) -> None:
+        """Show this warning, unless there is none or it was shown."""
+        if warning is not None and warning not in self._warned:
+            self._warned.add(warning)
+            self._draw(None)
+            exits.warn([warning])
 
     def conclude(self, out: Path | None, before: int, failed: int, token: CancelToken) -> None:
         """The last words."""

@@ -138,3 +138,10 @@ def test_that_answers_are_not_saved_is_told_once(capsys: pytest.CaptureFixture[s
     situation.pass_(0.1)
     situation.pass_(0.1)
     assert capsys.readouterr().err == "warning: the journal cannot be written: no\n"
+
+
+def test_a_warning_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    situation = Situation()
+    for warning in (None, "careful", "careful", None):
+        situation.reporter.warn(warning)
+    assert capsys.readouterr().err == "warning: careful\n"
