@@ -23,7 +23,7 @@ from chatstream.collector import settle
 from chatstream.engine.options import checked, parted
 from chatstream.engine.place import START, resolved_at
 from chatstream.engine.pool import Pool
-from chatstream.engine.prompts import Prompt, messages_of
+from chatstream.engine.prompts import Prompt, messages_of, type_of
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.services import is_local
 from chatstream.engine.settings import Settings
@@ -31,6 +31,7 @@ from chatstream.errors import ChatstreamError, Refused, UsageError, class_of
 from chatstream.many import inputs
 from chatstream.many.asking import Asker
 from chatstream.many.batch import Batch, Tally
+from chatstream.many.descriptors import make_room
 from chatstream.many.files import Begun, Output, Result, encoded
 from chatstream.many.gate import Gates
 from chatstream.many.repeated import Ids
@@ -71,6 +72,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
     """Answer the file; returns the exit status. Raises a `ChatstreamError` if it cannot begin."""
     if wanted.retry_failed and wanted.out is None:
         raise UsageError("--retry-failed needs the output of an earlier batch", hint="give --out")
+    make_room(wanted.jobs)
     resolved = resolved_at(START, flags)
     exits.warn(resolved.warnings)
     with contextlib.ExitStack() as stack:
@@ -145,9 +147,11 @@ def results(
     token: CancelToken | None,
 ) -> Iterator[Result]:
     """The answers to these prompts, as `chatstream.batch` says."""
+    _check_arguments(prompts, {"jobs": most, "rpm": rpm, "tpm": tpm})
     given, tools = parted(checked(options))
     if tools.tools or tools.approve or tools.execute or given.get("tools"):
         raise UsageError("a batch cannot call tools", hint="leave out tools, approve and execute")
+    make_room(most)
     token = token or CancelToken()
     resolved = resolved_at(START, given)
     gates, pool = _gates(resolved, rpm, tpm)
@@ -166,6 +170,16 @@ def results(
         error = ChatstreamError.__new__(class_of(why.code))
         ChatstreamError.__init__(error, why.message, hint=why.hint, status=why.status)
         raise error
+
+
+def _check_arguments(prompts: object, numbers: Mapping[str, object]) -> None:
+    """Raises `UsageError` for what would ask the wrong thing, or nothing at all."""
+    if isinstance(prompts, str | bytes | Mapping) or not isinstance(prompts, Iterable):
+        raise UsageError(f"prompts cannot be {type_of(prompts)}", hint="a list of questions")
+    for name, value in numbers.items():
+        is_number = isinstance(value, int) and not isinstance(value, bool) and value > 0
+        if not is_number and (value is not None or name == "jobs"):
+            raise UsageError(f"{name} takes a whole number from 1, not {value!r}")
 
 
 class _Plan:

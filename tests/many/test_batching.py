@@ -94,3 +94,21 @@ def test_a_cancelled_batch_raises_the_reason() -> None:
 def test_a_mistake_in_the_options_is_raised(given: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         list(chatstream.batch(["a"], **given))
+
+
+@pytest.mark.parametrize("given", ["hello", b"hello", {"role": "user", "content": "hi"}, None, 5])
+def test_one_question_is_no_list_of_questions(given: Any) -> None:
+    with pytest.raises(UsageError, match="prompts cannot be"):
+        list(chatstream.batch(given, provider="demo"))
+
+
+@pytest.mark.parametrize("value", [0, -1, "3", 1.5, True])
+@pytest.mark.parametrize("name", ["jobs", "rpm", "tpm"])
+def test_a_number_that_lets_nothing_through_is_a_mistake(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name} takes a whole number from 1"):
+        list(chatstream.batch(["a"], provider="demo", **{name: value}))
+
+
+def test_the_number_of_jobs_is_not_left_open() -> None:
+    with pytest.raises(UsageError, match="jobs takes a whole number from 1, not None"):
+        list(chatstream.batch(["a"], provider="demo", jobs=None))  # type: ignore[arg-type]

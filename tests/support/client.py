@@ -54,11 +54,16 @@ class Running:
     """A client that runs; closing it makes sure that it has ended."""
 
     def __init__(
-        self, arguments: Sequence[str], *, stdin: bytes | None = None, **environ: str
+        self,
+        arguments: Sequence[str],
+        *,
+        command: Sequence[str] = COMMAND,
+        stdin: bytes | None = None,
+        **environ: str,
     ) -> None:
         self._began = time.monotonic()
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             bufsize=0,  # `communicate` would not see what a buffer holds
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
