@@ -5,14 +5,23 @@
 1. Packages are looked up only when one is needed: the look-up takes 20 ms. The code of a package is
    imported when it is used.
 2. An exception of that code becomes a `PluginError`: one line with the names of plugin and package.
+3. Filters and renderers run `Apart`, each on a thread of its own. If one does not return after a
+   cancel, it is left behind, so that the run ends as it would without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from chatstream.cancel import CancelToken
+from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.errors import UsageError
+from chatstream.inbox import Empty, Inbox
 from chatstream.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -26,6 +35,11 @@ SINKS = "chatstream.sinks"
 
 FAILURES = (Exception, SystemExit)
 """Exceptions of a plugin that end only the plugin."""
+
+PATIENCE_SECONDS = 0.1
+"""After a cancel, how long a plugin may take to return."""
+
+T = TypeVar("T")
 
 _KINDS = {ANALYZERS: "analyzer", STAGES: "filter", SINKS: "renderer"}
 
@@ -76,3 +90,64 @@ def what(error: BaseException) -> str:
         error = error.__cause__
     words = " ".join(str(error).split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+class Apart:
+    """A thread for the code of one plugin, as long as `token` lets it run."""
+
+    def __init__(self, token: CancelToken) -> None:
+        self.is_left = False
+        self._token = token
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def call(self, work: Callable[[], T], may_leave: Callable[[], bool] = lambda: True) -> T:
+        """What `work` returns or raises there.
+
+        Raises `TimeoutError` if it does not return after a cancel and `may_leave` agrees; nothing
+        can be called then any more.
+        """
+        if self.is_left:
+            raise TimeoutError("it did not return")
+        if self._thread is None:
+            # A daemon: it may be stuck for ever.
+            self._thread = threading.Thread(target=self._run, name="plugin", daemon=True)
+            self._thread.start()
+        ended: Inbox[Callable[[], T] | None] = Inbox()
+        self._work.put(partial(_do, work, ended))
+        remove = self._token.on_cancel(lambda: ended.put(None))
+        deadline: Deadline | None = None
+        try:
+            while True:
+                if deadline is None and self._token.cancelled:
+                    deadline = Deadline(PATIENCE_SECONDS)
+                left = deadline.left() if deadline is not None else None
+                with suppress(Empty):
+                    if (result := ended.get(left or POLL_SECONDS)) is not None:
+                        return result()
+                if deadline is not None and deadline.passed and may_leave():
+                    self.is_left = True
+                    raise TimeoutError("it did not return")
+        finally:
+            remove()
+
+    def close(self) -> None:
+        """End the thread, once it returns. Idempotent."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+def _do(work: Callable[[], T], ended: Inbox[Callable[[], T] | None]) -> None:
+    try:
+        result = work()
+    except BaseException as error:
+        ended.put(partial(_raise, error))
+    else:
+        ended.put(lambda: result)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error

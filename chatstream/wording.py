@@ -46,6 +46,11 @@ def counted(number: int, noun: str, *, commas: bool = False) -> str:
     return f"{shown} {noun}" if number == 1 else f"{shown} {noun}s"
 
 
+def asked_again(reason: str) -> str:
+    """Why an answer that broke off is not continued."""
+    return f"asked again from the beginning: {reason}"
+
+
 def sized(number: int) -> str:
     """A number of bytes in the largest unit that fits: `812 B`, `1.3 GB`."""
     size, units = float(number), ["B", "kB", "MB", "GB", "TB"]

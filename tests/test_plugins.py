@@ -5,31 +5,38 @@ line that names it: no token is lost, and the journal has the answer as it came.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 import venv
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from chatstream import plugins
+from chatstream.cancel import CancelToken
 from chatstream.errors import UsageError
 from chatstream.events import Analysis, Content, Warn
-from chatstream.plugins import ANALYZERS, SINKS, STAGES, PluginError
+from chatstream.plugins import ANALYZERS, SINKS, STAGES, Apart, PluginError
 from chatstream.store.place import runs_folder
 from chatstream.store.reading import journals, read
 from tests.support.answers import TEXT, ending, frames, headers, whole
-from tests.support.client import Finished, run_here, server_flags
+from tests.support.client import Finished, Running, run_here, server_flags
 from tests.support.distributions import importable, install
 from tests.support.loopback import Reply, Script
 from tests.support.terminal import on_terminal
+from tests.support.waiting import until_true
 
 EXAMPLE = Path(__file__).parent / "plugin"
 ROOT = Path(__file__).parents[1]
 
 CODE = """
+    import os
     import sys
+    import time
     from chatstream.events import Content
 
     def upper(arrivals):
@@ -67,6 +74,23 @@ CODE = """
         def close(self):
             self.output.write("\\n")
 
+    def stuck(arrivals):
+        for arrival in upper(arrivals):
+            if any(isinstance(it, Content) for it in arrival.events):
+                hang()
+            yield arrival
+
+    def hang():
+        open(os.environ["STUCK"], "w").close()
+        while True:
+            time.sleep(60)
+
+    class Stuck(Stars):
+        def write(self, arrival):
+            super().write(arrival)
+            if any(isinstance(it, Content) for it in arrival.events):
+                hang()
+
     class Half(Stars):
         def write(self, arrival):
             if any(isinstance(it, Content) and "w" in it.delta for it in arrival.events):
@@ -74,10 +98,12 @@ CODE = """
             super().write(arrival)
     """
 
+STAGES_OF = ("upper", "broken", "absent", "stuck")
+SINKS_OF = {"stars": "acme:Stars", "half": "acme:Half", "stuck": "acme:Stuck"}
 POINTS = {
     ANALYZERS: {"vowels": "acme:Vowels"},
-    STAGES: {"upper": "acme:upper", "broken": "acme:broken", "absent": "acme:absent"},
-    SINKS: {"stars": "acme:Stars", "half": "acme:Half", "nowhere": "nowhere:Sink"},
+    STAGES: {name: f"acme:{name}" for name in STAGES_OF},
+    SINKS: {**SINKS_OF, "nowhere": "nowhere:Sink"},
 }
 BROKEN = {ANALYZERS: {"broken": "acme_broken:Broken", "nowhere": "nowhere:Words"}}
 
@@ -103,7 +129,7 @@ def test_a_name_that_nobody_has_is_refused_and_the_one_that_was_meant_is_named()
         assert "did you mean" in (caught.value.hint or "")
     with pytest.raises(UsageError) as caught:
         plugins.find(STAGES, "xyzzy")
-    assert caught.value.hint == "installed: upper, broken, absent"
+    assert caught.value.hint == "installed: upper, broken, absent, stuck"
 
 
 def test_without_packages_that_is_said() -> None:
@@ -160,6 +186,36 @@ def test_a_filter_that_fails_loses_nothing_and_is_named_once() -> None:
     (journal,) = journals(runs_folder())
     assert read(journal).message.content == TEXT
     assert '"warning"' not in journal.read_text("utf-8")
+
+
+@pytest.mark.usefixtures("site")
+@pytest.mark.parametrize("more", [[], ["--buffer", "none"]], ids=" ".join)
+@pytest.mark.parametrize("kind", ["filter", "renderer"])
+def test_one_control_c_ends_what_hangs_and_the_run_ends_as_it_would(
+    kind: str, more: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gracefully: a process that is ended at once would say nothing, and neither its journal."""
+    monkeypatch.setenv("STUCK", str(tmp_path / "stuck"))
+    never = threading.Event()
+    endless = Reply(
+        [*frames("ollama"), *ending("ollama")], headers=headers("ollama"), hold={2: never}
+    )
+    with Script(endless) as server:
+        command = ["ask", *server_flags("ollama", server.url), f"--{kind}", "stuck", *more, "hi"]
+        with Running(command) as client:
+            until_true(lambda: (tmp_path / "stuck").exists())
+            client.process.send_signal(signal.SIGINT)
+            done = client.finish()
+    assert done.status == 130
+    (journal,) = journals(runs_folder())
+    record = read(journal)
+    assert record.outcome == "cancelled"
+    assert f"the {kind} 'stuck' of the package 'acme' failed" in done.stderr
+    assert "it did not return" in done.stderr
+    assert f"chatstream resume {record.run}" in done.stderr
+    assert TEXT.startswith(record.message.content)
+    shown = done.stdout.decode()
+    assert shown.startswith("*" if kind == "renderer" else record.message.content)
 
 
 @pytest.mark.usefixtures("site")
@@ -247,3 +303,65 @@ def test_the_examples_work_from_a_distribution_that_is_installed(environment: Pa
 
 def test_the_example_is_not_installed_here() -> None:
     assert "questions" not in [it.name for it in plugins.points(ANALYZERS)]
+
+
+# ---- a thread for a plugin
+
+
+def test_what_a_plugin_returns_or_raises_is_what_the_call_does() -> None:
+    apart = Apart(CancelToken())
+    assert apart.call(lambda: threading.current_thread().name) == "plugin"
+    with pytest.raises(SystemExit):
+        apart.call(partial(sys.exit, 3))
+    assert apart.call(lambda: 7) == 7
+    apart.close()
+    apart.close()
+
+
+def test_a_plugin_that_does_not_return_after_a_cancel_is_left_behind() -> None:
+    token, inside, gate = CancelToken(), threading.Event(), threading.Event()
+    apart = Apart(token)
+
+    def stuck() -> None:
+        inside.set()
+        gate.wait()
+
+    def cancel() -> None:
+        inside.wait()
+        token.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(TimeoutError, match="it did not return"):
+        apart.call(stuck)
+    canceller.join()
+    assert apart.is_left
+    with pytest.raises(TimeoutError):
+        apart.call(lambda: 1)
+    gate.set()
+    apart.close()
+
+
+def test_a_plugin_that_returns_after_a_cancel_has_its_turn() -> None:
+    token = CancelToken()
+    token.cancel()
+    apart = Apart(token)
+    assert [apart.call(lambda: 7) for _ in range(3)] == [7, 7, 7]
+    apart.close()
+
+
+def test_a_plugin_is_not_left_while_it_waits_for_others() -> None:
+    token, gate = CancelToken(), threading.Event()
+    token.cancel()
+    apart, asked = Apart(token), 0
+
+    def may_leave() -> bool:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            gate.set()
+        return False
+
+    assert apart.call(gate.wait, may_leave)
+    assert not apart.is_left
+    apart.close()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chatstream.events import Content, Done, decode
-from tests.support.client import run, server_flags
+from chatstream.events import Content, Done, Metadata, decode
+from tests.support.client import Running, run, server_flags
 from tests.support.real.servers import aimock, fixture, llama_server
 from tests.support.unavailable import require
 
@@ -50,6 +50,37 @@ def test_llama_cpp_writes_the_sections_of_an_outline(plan: str) -> None:
     assert first.stdout.count(b"\n## ") == 6
     again = run(command)  # without a server
     assert (again.status, again.stdout) == (0, first.stdout)
+
+
+def test_llama_cpp_continues_what_was_killed(plan: str) -> None:
+    with require(llama_server("tiny")) as server:
+        flags = server_flags("llamacpp", f"{server.url}/v1", "tiny")
+        command = ["compose", *flags, "--max-tokens", "60", "-t", "0", "--outline", plan, "--json"]
+        with Running([*command, "who?"]) as client:
+            for _ in range(60):
+                client.read_line()
+            client.process.kill()
+            client.process.wait()
+        broken = texts_in(client._read)
+        done = run([*command, "who?"])
+    assert done.status == 0, done.stderr
+    texts = texts_in(done.stdout)
+    assert len(texts) == 6
+    assert broken
+    for label, text in broken.items():
+        assert texts[label].startswith(text)
+    openings = [it for it in map(decode, done.stdout.splitlines()) if isinstance(it, Metadata)]
+    assert any(it.continues for it in openings)
+
+
+def texts_in(output: bytes) -> dict[str, str]:
+    """What was printed of each section, in whole lines."""
+    found: dict[str, str] = {}
+    for line in output[: output.rfind(b"\n") + 1].splitlines():
+        it = decode(line)
+        if isinstance(it, Content) and it.stream:
+            found[it.stream] = found.get(it.stream, "") + it.delta
+    return found
 
 
 def test_llama_cpp_follows_the_schema_of_an_outline_as_far_as_it_comes() -> None:

@@ -78,7 +78,7 @@ def compare(
     """Ask several models the same question and show their answers side by side.
 
     Exit status: 0 all whole, 130 Ctrl+C. If all answers fail in the same way, it is the status
-    of that failure; otherwise 1.
+    of that failure; otherwise 1. --max-cost is the limit of all answers together.
     """
     start_log(locals())
 

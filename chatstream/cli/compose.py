@@ -90,9 +90,10 @@ def compose(
 ) -> int:
     """Write a document section by section, several sections at once.
 
-    The sections appear in document order. If some of them fail, run the same command again: it
-    writes only those. Exit status: 0 whole, 1 a section failed, 2 usage or configuration,
-    3 refused, 4 timeout or stall, 5 cut off, 7 cost limit, 130 Ctrl+C.
+    The sections appear in document order. If some of them fail or break off, run the same command
+    again: it writes only those, and continues what broke off. Exit status: 0 whole, 1 a section
+    failed, 2 usage or configuration, 3 refused, 4 timeout or stall, 5 cut off, 7 cost limit,
+    130 Ctrl+C.
     """
     arguments = locals()
     start_log(arguments)

@@ -69,7 +69,8 @@ def replay(
             settings = resolve(flags).settings
             check_look(settings, as_json=as_json, plain=plain, render=flags["render"])
             copying = copying_in(arguments)
-            events = with_extras(play(source, None if instant else speed, token), settings)
+            events = play(source, None if instant else speed, token)
+            events = with_extras(events, settings, token)
             if as_json:
                 events = ended(events, token)
             return present(events, settings, token, as_json=as_json, plain=plain, copying=copying)

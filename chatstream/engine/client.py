@@ -44,6 +44,7 @@ from chatstream.transcript import Transcript
 
 if TYPE_CHECKING:
     from chatstream.engine.conversation import Conversation
+    from chatstream.engine.spending import Budget
 
 
 class Client:
@@ -186,6 +187,7 @@ class Client:
         *,
         resettable: bool = True,
         keeps: bool = False,
+        budget: Budget | None = None,
     ) -> Run:
         """A run that asks in this place. Raises `UsageError`, `ConfigError`."""
         given, tools = parted({**self._options, **checked(options)})
@@ -203,6 +205,7 @@ class Client:
             question,
             resettable=resettable,
             keeps=keeps,
+            budget=budget,
             tooling=tooling_of(resolved, tools, question, caller),
         )
         return self._run(resolved, question, caller, follow_of(place, resolved))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
 from chatstream.events import Event
 from chatstream.flow import Sink, Stage
@@ -48,14 +49,14 @@ def _made(point: EntryPoint) -> Analyzer:
     return analyzer
 
 
-def filters(settings: Settings) -> list[Stage]:
+def filters(settings: Settings, token: CancelToken) -> list[Stage]:
     """The filters of other packages, in order. Raises `UsageError`, `PluginError`."""
     if not settings.filters:
         return []
     from chatstream.stages.foreign import foreign
 
     found = [find(STAGES, name) for name in settings.filters]
-    return [foreign(named(it), load(it)) for it in found]
+    return [foreign(named(it), load(it), token) for it in found]
 
 
 def renderer(name: str) -> tuple[str, Callable[..., Sink]]:

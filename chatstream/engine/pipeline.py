@@ -1,6 +1,7 @@
 """The one place that joins the rooms: settings and messages in, the events of a run out.
 
-    within( loop( fallback( for each model: retry( gate( watchdog( degrade( provider.open )))))))
+    within( loop( start over( fallback( for each model:
+            retry( gate( watchdog( degrade( provider.open ))))))))
         |  thinking  |  stopping  |  analyze  |  fitting  |  seal  |  journal
         |  filters of other packages  |  buffer  |  coalesce
 
@@ -83,7 +84,8 @@ def run(
     settings, record, tooling = resolved.settings, question.record, question.tooling
     check_sendable(settings.options)
     schema = _schema(settings, record, caller)
-    filters = _filters(settings)
+    token = CancelToken()  # who stops reading ends this run, and nothing else
+    filters = _filters(settings, token)
     models = candidates(settings)
     ahead = None if pool.has(models[0]) else begin_ahead(models[0])
 
@@ -94,7 +96,6 @@ def run(
     from chatstream.stages.seal import seal
     from chatstream.stages.thinking import thinking
 
-    token = CancelToken()  # who stops reading ends this run, and nothing else
     opening = replace(
         tooling.opening if tooling else new_run(),
         provider=models[0].provider,
@@ -218,13 +219,13 @@ def _extras(settings: Settings, before: Sequence[Event]) -> list[Stage]:
     return [*stopping(settings, before), *analysis(settings, before)]
 
 
-def _filters(settings: Settings) -> list[Stage]:
+def _filters(settings: Settings, token: CancelToken) -> list[Stage]:
     """Those of other packages. Raises `UsageError`."""
     if not settings.filters:
         return []
     from chatstream.engine.extras import filters
 
-    return filters(settings)
+    return filters(settings, token)
 
 
 def _said(earlier: Message | None) -> list[Event]:
@@ -358,7 +359,12 @@ def _answer(
             (name, asked(its, its is turn[-1], attempts))
             for name, its in zip(labels(turn), turn, strict=True)
         ]
-        return fallback(candidates, attempts, after_text=after_text)(request, token)
+        source = fallback(candidates, attempts, after_text=after_text)
+        if question.starts_over:
+            from chatstream.recovery.startover import starting_over
+
+            source = starting_over(source)
+        return source(request, token)
 
     source = tooling.around(response) if tooling is not None else response
     yield from within(source, models[0].timeout or None)(request, token)

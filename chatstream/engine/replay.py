@@ -60,7 +60,9 @@ def play(source: Source, speed: float | None, token: CancelToken) -> Iterator[Ar
     return arrivals if speed is None else pipe(arrivals, pace(speed, token.sleep))
 
 
-def with_extras(arrivals: Iterator[Arrival], settings: Settings) -> Iterator[Arrival]:
+def with_extras(
+    arrivals: Iterator[Arrival], settings: Settings, token: CancelToken
+) -> Iterator[Arrival]:
     """These events with an analysis, and through filters of packages, if the settings ask for any.
 
     Raises `UsageError`.
@@ -69,7 +71,7 @@ def with_extras(arrivals: Iterator[Arrival], settings: Settings) -> Iterator[Arr
         return arrivals
     from chatstream.engine.extras import analysis, filters
 
-    return pipe(arrivals, *analysis(settings), *filters(settings))
+    return pipe(arrivals, *analysis(settings), *filters(settings, token))
 
 
 def ended(arrivals: Iterator[Arrival], token: CancelToken) -> Iterator[Arrival]:

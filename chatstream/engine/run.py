@@ -27,6 +27,7 @@ from chatstream.flow import Arrival, close, events_in
 from chatstream.messages import Message, ToolCall, ToolResult
 
 if TYPE_CHECKING:
+    from chatstream.engine.spending import Budget
     from chatstream.engine.tooling import Tooling
     from chatstream.store.reading import Record
 
@@ -36,19 +37,23 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     `messages` are the new ones, and `earlier` those of the conversation before them. `parent` is
     the run whose answer they follow, and `spent` the dollars that answers without a journal have
-    cost. `most` is the share of the model's window that all of them may take if turns can be left
-    out. `record` is the run whose answer is to be continued. `resettable`: what was shown can be
-    taken back. `on_screen`: the answer is shown on a screen, and nothing else reads it.
-    `keeps_images`: the answer's images are saved. `keeps`: others may watch the run. `tooling` runs
-    the calls of the model; without it they are left to the reader.
+    cost. Runs with one `budget` share the limit of their cost. `most` is the share of the model's
+    window that all of them may take if turns can be left out. `record` is the run whose answer is
+    to be continued; where the server cannot do that and the question `starts_over`, it is asked
+    again. `resettable`: what was shown can be taken back. `on_screen`: the answer is shown on a
+    screen, and nothing else reads it. `keeps_images`: the answer's images are saved. `keeps`:
+    others may watch the run. `tooling` runs the calls of the model; without it they are left to the
+    reader.
     """
 
     messages: tuple[Message, ...]
     earlier: tuple[Message, ...] = ()
     parent: str | None = None
     spent: float = 0.0
+    budget: Budget | None = None
     most: float = 1.0
     record: Record | None = None
+    starts_over: bool = False
     resettable: bool = True
     on_screen: bool = False
     keeps_images: bool = False

@@ -7,12 +7,15 @@
    those before it still count. The cost of the request is that of its prompt, by an estimate, and
    of the longest answer that `--max-tokens` allows. Retries and rounds of tools are requests like
    any other. A request that the server refused has cost nothing.
-3. If the price is unknown, the limit cannot be checked, and nothing is sent. A server on the user's
+3. Runs side by side that share a `Budget` have one limit. What is set aside for a request that is
+   under way counts until its cost is known. Whoever asks first, gets it.
+4. If the price is unknown, the limit cannot be checked, and nothing is sent. A server on the user's
    own machine costs nothing and is not limited.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -58,6 +61,14 @@ class _Response:
         self.usage: Usage | None = None
 
 
+class Budget:
+    """What runs that have one limit have asked for, together."""
+
+    def __init__(self) -> None:
+        self.responses: list[_Response] = []
+        self.lock = threading.Lock()  # from a check until its request is among the responses
+
+
 class Spending:
     """The costs of one run."""
 
@@ -65,15 +76,18 @@ class Spending:
         self._settings = settings
         self._question = question
         self._responses: list[_Response] = []
+        self._budget = question.budget or Budget()
 
     def around(self, provider: Provider, service: Service, source: Open) -> Open:
         """`source`, noting its cost; it is not opened if it would cost too much."""
 
         def opened(request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-            expected = 0.0
-            if self._settings.max_cost is not None and not service.local:
-                expected = self._check(provider, request, self._settings.max_cost)
-            response = _Response(provider, request.model, expected)
+            expected, budget = 0.0, self._budget
+            with budget.lock:
+                if self._settings.max_cost is not None and not service.local:
+                    expected = self._check(provider, request, self._settings.max_cost)
+                response = _Response(provider, request.model, expected)
+                budget.responses.append(response)
             self._responses.append(response)
             arrivals = source(request, token)
             try:
@@ -128,14 +142,17 @@ class Spending:
                 "sets them",
             )
         spent = self._question.spent + known_cost(self._question.parent)
-        for it in self._responses:
+        what = "spent"
+        for it in self._budget.responses:
             dollars = it.usage.cost if it.usage else None
             dollars = self._estimate(it) if dollars is None else dollars
+            if dollars is None and it.expected and it not in self._responses:
+                what = "spent or set aside for other answers"
             spent += it.expected if dollars is None else dollars
         if spent + expected > limit:
             raise CostLimit(
                 f"the next request would cost about ${expected:.4g}, but ${spent:.4g} of the limit "
-                f"of ${limit:.4g} is already spent",
+                f"of ${limit:.4g} is already {what}",
                 hint="nothing more was sent; raise the limit with --max-cost",
             )
         return expected

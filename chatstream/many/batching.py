@@ -3,7 +3,8 @@
 1. With an output file, the batch can be run again: prompts that have a line there are not sent.
    Standard output gets a line for every prompt, and nothing is remembered.
 2. Progress goes to standard error: a bar on a terminal, otherwise a line now and then. Every
-   failure has a line in the output; the first few are also shown on standard error.
+   failure has a line in the output; the first few are also shown on standard error. So is the first
+   id that two lines have.
 3. Exit status: 0 all answered, 1 some failed, 3 stopped by a refusal or a quota, 130 Ctrl+C;
    otherwise the status of the failure that stopped the batch.
 """
@@ -31,6 +32,7 @@ from chatstream.many.asking import Asker
 from chatstream.many.batch import Batch
 from chatstream.many.files import Begun, Output, Result, encoded
 from chatstream.many.gate import Gates
+from chatstream.many.repeated import Ids
 from chatstream.many.reporting import Reporter
 from chatstream.many.requests import Request, requests_of
 from chatstream.sinks.output import put
@@ -38,6 +40,7 @@ from chatstream.store.place import runs_folder
 from chatstream.store.reading import find, read
 from chatstream.terminal import exits
 from chatstream.terminal.present import tidy
+from chatstream.wording import excerpt
 
 MOST = 3
 """Runs at once, unless the user says otherwise."""
@@ -100,6 +103,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
                     if result is not None:
                         output.write(result) if output is not None else put(encoded(result))
                     reporter.look(result, plan.before)
+                    reporter.warn(plan.repeated)
                     if any(batch.under_way):
                         settle()
         except BrokenPipeError:  # the reader of standard output has seen enough
@@ -109,6 +113,7 @@ def run(wanted: Wanted, flags: Mapping[str, Any], token: CancelToken) -> int:
             output.tidy(plan.keys)
             if begun is not None:
                 begun.remove()
+        reporter.warn(plan.repeated)  # no result may have come after it
         failed = batch.tally.failed + plan.failed_before
         reporter.conclude(wanted.out, plan.before, failed, token)
         if plan.differs is not None:
@@ -157,7 +162,8 @@ def results(
 class _Plan:
     """The requests that have to be asked. `keys` are those of all requests, in their order.
 
-    `differs` is an option that is another one than for the first answer that was there.
+    `differs` is an option that is another one than for the first answer that was there. `repeated`
+    is a warning of the first two lines that give themselves the same id.
     """
 
     def __init__(
@@ -172,6 +178,8 @@ class _Plan:
         self.before = 0  # had their lines
         self.failed_before = 0  # of these, and are not asked again
         self.differs: str | None = None
+        self.repeated: str | None = None
+        self._ids = Ids()
         self._requests = requests
         self._output = output
         self._asker = asker
@@ -179,6 +187,8 @@ class _Plan:
 
     def __iter__(self) -> Iterator[Request | None]:
         for request in self._requests:
+            if request is not None and self.repeated is None and request.id != request.key:
+                self._look_for_another(request)
             if request is None or self._output is None:
                 yield request
                 continue
@@ -191,6 +201,14 @@ class _Plan:
                     self._compare(request, self._output)
                 self.before += 1
                 self.failed_before += place.failed
+
+    def _look_for_another(self, request: Request) -> None:
+        """Whether an earlier line has the id that this one gives itself."""
+        if (first := self._ids.first(request.id, request.number)) != request.number:
+            name = excerpt(request.id, 60)
+            lines = f"lines {first} and {request.number} have the same id {name!r}"
+            self.repeated = f"{lines}; only index and key tell their answers apart"
+            self._ids = Ids()  # one warning is enough
 
     def _compare(self, request: Request, output: Output) -> None:
         with contextlib.suppress(ChatstreamError):  # its journal has expired

@@ -6,7 +6,9 @@
    run moves the head of the conversation when it begins; `picking` moves it to the picked answer.
 3. Every run has a label, which its events have in `stream`: the model as the user named it, with a
    number if it is not the first of that name: "a", "a #2".
-4. A mistake in the settings is found before any request is sent. A run that fails ends only its own
+4. `max_cost` is the limit of the whole comparison: all answers, and a verdict on them, have one
+   `budget`.
+5. A mistake in the settings is found before any request is sent. A run that fails ends only its own
    answer.
 """
 
@@ -27,6 +29,7 @@ from chatstream.engine.places import split
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
+from chatstream.engine.spending import Budget
 from chatstream.engine.whom import local_server, with_model
 from chatstream.errors import Cancelled, UsageError, class_of
 from chatstream.events import Done, Error, Metadata, Terminal
@@ -111,18 +114,21 @@ class Answer:
 class Comparison:
     """Answers that are compared: `begin` makes the run of each, by its label.
 
+    What belongs to the comparison, too, is asked with its `budget`.
+
     `watching` are stages, one for each run, on its own thread. Nothing is asked before `arrivals`
     is read. Raises what `begin` raises.
     """
 
     def __init__(
-        self, begin: Mapping[str, Callable[[], Run]], watching: Sequence[Stage] = ()
+        self, begin: Mapping[str, Callable[[Budget], Run]], watching: Sequence[Stage] = ()
     ) -> None:
         self.answers: list[Answer] = []
+        self.budget = Budget()
         self._watching = watching
         try:
             for number, (label, begun) in enumerate(begin.items(), 1):
-                self.answers.append(Answer(number, label, begun()))
+                self.answers.append(Answer(number, label, begun(self.budget)))
         except BaseException:
             self.close()
             raise
@@ -136,11 +142,12 @@ class Comparison:
         watching: Sequence[Stage] = (),
     ) -> Self:
         """A comparison of these contenders. Raises `ConfigError`, `UsageError`."""
-        begin = {
-            it.label: partial(run, it.resolved, it.question, pool, token, follow=it.follow)
-            for it in contenders
-        }
-        return cls(begin, watching)
+
+        def begin(it: Contender, budget: Budget) -> Run:
+            question = replace(it.question, budget=budget)
+            return run(it.resolved, question, pool, token, follow=it.follow)
+
+        return cls({it.label: partial(begin, it) for it in contenders}, watching)
 
     @property
     def ended(self) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.pipeline import run
@@ -23,6 +24,7 @@ from chatstream.engine.place import FOR_A_START, START, Place, question_at, reso
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.settings import Settings
+from chatstream.engine.spending import known_cost
 from chatstream.engine.whom import with_model
 from chatstream.errors import Cancelled, OutputError, UsageError
 from chatstream.many import differing, judging, picking, summary
@@ -211,6 +213,9 @@ class _After:
         text = judging.question(asked, [it.text for it in judged], letters)
         look = self._wish.look
         question = question_at(START, resolved, [Message("user", text)])
+        before = self._answers[0].run.question  # the limit is that of the conversation, too
+        spent = before.spent + known_cost(before.parent)
+        question = replace(question, spent=spent, budget=self._comparison.budget)
         verdict = run(resolved, question, self._pool, self._token)
         self._runs.append(verdict.id)
         answer = Answer(len(self._answers) + 1, f"{judge} (verdict)", verdict)

@@ -3,8 +3,10 @@
 1. The outline is given, or a model makes it. Then each section is a run with a journal of its own,
    and knows the whole outline. A section that fails ends no other one.
 2. `Job` remembers which run wrote what. A section whose run is whole, or was made so by `resume`,
-   is not asked for again; every other one is, and so is the outline. Its text is shown again, as
-   `replayed` events. Without a journal nothing is remembered.
+   is not asked for again; so is the outline. Its text is shown again, as `replayed` events. One
+   that broke off is continued as `resume` would continue it, after its text as a `replayed` event.
+   Where that is impossible, it is asked for again, and a warning has the reason. Without a journal
+   nothing is remembered.
 3. Arrivals are labelled: "outline", and "1 Heading" for the first section. Between them come
    `progress` events without a label: at each end of a section, and otherwise four a second at most.
    The progress of a section is the share of its words that are there; it is whole at its end.
@@ -17,9 +19,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -31,14 +34,14 @@ from chatstream.engine.pipeline import run
 from chatstream.engine.pool import Pool
 from chatstream.engine.resolve import Resolved
 from chatstream.engine.run import Question, Run
-from chatstream.engine.spending import known_cost
 from chatstream.engine.working import UPDATE_SECONDS
-from chatstream.errors import ChatstreamError, JournalError, UsageError
+from chatstream.errors import ChatstreamError
 from chatstream.events import (
     Content,
     Done,
     Error,
     Event,
+    Metadata,
     Progress,
     Stats,
     Terminal,
@@ -47,16 +50,13 @@ from chatstream.events import (
 from chatstream.flow import Arrival, close
 from chatstream.many import outline
 from chatstream.many.document import NO_TEXT, has_text
+from chatstream.many.job import Job, Written, continuation
 from chatstream.many.outline import Outline, Section
 from chatstream.many.run import Task, running
 from chatstream.messages import Message
 from chatstream.progressing import Meter
-from chatstream.store.composed import OUTLINE, Composed
-from chatstream.store.conversation import Conversations
-from chatstream.store.place import runs_folder, state_folder
-from chatstream.store.reading import find, read
-from chatstream.store.unfinished import newest_attempt
-from chatstream.wording import counted
+from chatstream.store.composed import OUTLINE
+from chatstream.wording import asked_again, counted
 
 OUTLINE_LABEL = "outline"
 
@@ -66,12 +66,16 @@ _UNFINISHED = 0.95  # the most that a section is at before its end
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is to be written. Without an `outline` a model makes one, with so many `sections`."""
+    """What is to be written. Without an `outline` a model makes one, with so many `sections`.
+
+    `flags` are the settings that were named; they hold for an answer that is continued, too.
+    """
 
     topic: str
     resolved: Resolved
     outline: Outline | None = None
     sections: int | None = None
+    flags: Mapping[str, Any] = {}
 
     @property
     def key(self) -> str:
@@ -80,58 +84,6 @@ class Plan(msgspec.Struct, frozen=True):
         its = {name: getattr(settings, name) for name in (*_SETTINGS, "options", "strategy")}
         told = [self.topic, msgspec.to_builtins(self.outline), self.sections, its]
         return sha256(msgspec.json.encode(told)).hexdigest()[:32]
-
-
-class Job:
-    """What was written of a document so far; nothing where `composed` is None."""
-
-    def __init__(self, composed: Composed | None) -> None:
-        self._composed = composed
-
-    @property
-    def remembers(self) -> bool:
-        """Whether a second run finds what the first has written."""
-        return self._composed is not None
-
-    def text(self, section: int) -> str | None:
-        """The text of a section, if it is whole."""
-        run = self._composed.runs.get(section) if self._composed else None
-        return _whole_text(run) if run is not None else None
-
-    def spent(self) -> float:
-        """The known cost of what was written, in dollars."""
-        return sum(map(known_cost, self._composed.runs.values())) if self._composed else 0.0
-
-    def begin(self, section: int, run: str) -> Sequence[str]:
-        """This run writes the section; to be called before it asks. Returns warnings."""
-        if self._composed is not None:
-            try:
-                self._composed.begin(section, run)
-            except JournalError as error:
-                return (f"the next run will write this section again: {error.message}",)
-        return ()
-
-
-def _whole_text(run: str) -> str | None:
-    """What a run has answered, if that is whole."""
-    folder = runs_folder()
-    try:
-        record = read(find(folder, run))
-        if not record.finished:
-            record = read(find(folder, newest_attempt(folder, run)))
-        return record.message.content.strip() or None if record.finished else None
-    except UsageError:  # its journal has expired
-        pass
-    except JournalError:
-        return None
-    from chatstream.store.history import History  # SQLite, which few need
-
-    try:
-        with History(state_folder()) as history:
-            finished = history.run(run).outcome == "complete"
-        return Conversations(state_folder()).path(run)[-1].content if finished else None
-    except (UsageError, JournalError):
-        return None
 
 
 class Composition:
@@ -188,11 +140,13 @@ class Composition:
         yield Arrival([end])
 
     def _make_outline(self) -> Iterator[Arrival]:
-        known = self._job.text(OUTLINE)
-        if known is None or not self._use(known):
+        known = self._job.written(OUTLINE)
+        if known.text is None or not self._use(known.text):
             pieces: list[str] = []
             yield Arrival([self.progress], connected=False)
-            for arrival in self._running([Task(OUTLINE_LABEL, self._begin_outline)]):
+            for arrival in self._running(
+                [Task(OUTLINE_LABEL, partial(self._begin_outline, known))]
+            ):
                 for event in arrival.events:
                     if isinstance(event, Content):
                         pieces.append(event.delta)
@@ -215,12 +169,12 @@ class Composition:
         tasks: list[Task] = []
         missing: dict[str, _Missing] = {}
         for number, (label, section) in enumerate(zip(plan.labels, plan.sections, strict=True), 1):
-            text = self._job.text(number)
-            if text is not None and has_text(text, section):
-                yield Arrival(_replayed(text, label), stream=label)
+            known = self._job.written(number)
+            if known.text is not None and has_text(known.text, section):
+                yield Arrival(_replayed(known.text, label), stream=label)
             else:
                 missing[label] = _Missing(section)
-                tasks.append(Task(label, partial(self._begin_section, plan, number)))
+                tasks.append(Task(label, partial(self._begin_section, plan, number, known)))
         self.asked = len(tasks)
         for arrival in self._running(tasks):
             yield arrival
@@ -248,12 +202,19 @@ class Composition:
         )
 
     def _running(self, tasks: Sequence[Task]) -> Iterator[Arrival]:
-        """These runs; what they use and how they end is noted."""
+        """These runs; what they use and how they end is noted, and what they continue is marked."""
         arrivals = running(tasks, self._most, self._token)
+        recalling: set[str | None] = set()  # whose next text is what they continue
         try:
             for arrival in arrivals:
                 for event in arrival.events:
-                    self._note(event)
+                    if isinstance(event, Metadata) and event.continues is not None:
+                        recalling.add(event.stream)
+                    elif isinstance(event, Content) and event.stream in recalling:
+                        recalling.remove(event.stream)
+                        event.replayed = True
+                    else:
+                        self._note(event)
                 yield arrival
         finally:
             close(arrivals)
@@ -268,23 +229,34 @@ class Composition:
         elif isinstance(event, Done):
             self._done.append(event)
 
-    def _begin_outline(self, token: CancelToken) -> Run:
+    def _begin_outline(self, known: Written, token: CancelToken) -> Run:
         form = msgspec.json.encode(outline.schema(self._plan.sections)).decode()
         text = outline.question(self._plan.topic, self._plan.sections)
-        return self._ask(OUTLINE, text, token, schema=form, max_tokens=None, stop_when=None)
+        its = {"schema": form, "max_tokens": None, "stop_when": None}
+        return self._ask(OUTLINE, text, known, token, **its)
 
-    def _begin_section(self, plan: Outline, number: int, token: CancelToken) -> Run:
+    def _begin_section(self, plan: Outline, number: int, known: Written, token: CancelToken) -> Run:
         text = outline.request(self._plan.topic, plan, number)
-        return self._ask(number, text, token)
+        return self._ask(number, text, known, token)
 
-    def _ask(self, section: int, text: str, token: CancelToken, **changed: object) -> Run:
-        resolved = self._plan.resolved
+    def _ask(
+        self, section: int, text: str, known: Written, token: CancelToken, **changed: object
+    ) -> Run:
+        resolved, reason = self._plan.resolved, known.reason
+        system = resolved.settings.system
+        asked = [Message("system", system)] if system else []
+        question = Question(messages=(*asked, Message("user", text)))
+        if known.record is not None:
+            try:
+                resolved, question = continuation(known.record, question.messages, self._plan.flags)
+            except ChatstreamError as error:
+                reason = error.message
         settings = replace(resolved.settings, **{"schema": None, "schema_multi": None, **changed})
-        system = [Message("system", settings.system)] if settings.system else []
-        messages = (*system, Message("user", text))
+        warnings = () if reason is None else (asked_again(reason),)
+        spent = self._spent_by_now()
         begun = run(
-            replace(resolved, settings=settings, warnings=()),
-            Question(messages=messages, spent=self._spent_by_now(), resettable=False),
+            replace(resolved, settings=settings, warnings=warnings),
+            replace(question, spent=spent, resettable=False, starts_over=True),
             self._pool,
             token,
             follow=partial(self._job.begin, section),
@@ -341,6 +313,7 @@ class _Missing:
                 self._characters += len(event.delta.strip())
             elif voids(event):
                 self._pieces.clear()
+                self._characters = 0
         expected = self.section.words * _CHARACTERS_PER_WORD
         self.share = min(_UNFINISHED, self._characters / expected)
 

@@ -6,7 +6,8 @@
    each section. With `--json` there are the events instead.
 3. With `--out` nothing is printed, and the file is replaced in one step once the document is whole.
 4. A document is recognised by its topic, its outline, the model and the request's settings. What
-   was written of it before is shown again and not asked for; `--again` starts over.
+   was written of it before is shown again and not asked for, and what broke off is continued;
+   `--again` starts over.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ from chatstream.events import (
 from chatstream.files import named, read_whole
 from chatstream.flow import Arrival, Sink, close
 from chatstream.many import outline
-from chatstream.many.compose import OUTLINE_LABEL, Composition, Job, Plan
+from chatstream.many.compose import OUTLINE_LABEL, Composition, Plan
 from chatstream.many.document import Document, told
 from chatstream.many.gate import Gates
+from chatstream.many.job import Job
 from chatstream.many.outline import Outline
 from chatstream.sinks import sink_class
 from chatstream.sinks.notes import standard_error
@@ -101,7 +103,7 @@ def plan_of(arguments: Mapping[str, Any], flags: Mapping[str, Any], token: Cance
     if encoding is not None:
         check_encoding(encoding)
     topic = _topic(arguments, resolved.settings, token)
-    return Plan(topic, resolved, _outline(given, topic, encoding, token), sections)
+    return Plan(topic, resolved, _outline(given, topic, encoding, token), sections, flags)
 
 
 def _resolved(flags: Mapping[str, Any]) -> Resolved:

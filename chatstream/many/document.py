@@ -7,7 +7,8 @@
    The document ends with one line end.
 3. A model that begins with the heading of its section repeats what is already there: that line is
    left out, and so are the marks of any other heading in front of a heading of ours.
-4. Void text is dropped if it has not been shown; a run whose text was shown cannot void it.
+4. Void text is dropped if it has not been shown; a run whose text was shown cannot void it. The
+   text of an earlier run (`replayed`) is kept back until its continuation comes, or the end.
 5. Messages about a section, such as its failure, become warnings that name the section. They are
    kept like text, so they appear where its text is or would be.
 6. If a section ends within a code block, the block is closed, so that what follows is not code.
@@ -83,25 +84,39 @@ class _Text:
         self._label = label
         self._section = section
         self._held: list[str] = []
+        self._recalled = ""  # what may still turn out to be void
         self._white = ""  # what may be the end
         self._fences = Fences()
         self._line = ""  # the last one that was shown
         self._warnings: list[Event] = []
 
     def note(self, event: Event) -> None:
-        if isinstance(event, Content):
+        said = told(event)
+        if isinstance(event, Content) and event.replayed:
+            self._recalled = event.delta
+        elif isinstance(event, Content):
+            if self._recall():
+                said = "continued where it broke off"
             self._held.append(event.delta)
         elif isinstance(event, Terminal):
+            self._recall()
             self.ended = True
         elif voids(event):
+            self._recalled = ""
             self._held.clear()
             if self.is_new:
                 self._white = ""
-        said = told(event)
         if isinstance(event, Done) and self.is_new and not has_text(self._pending, self._section):
             said = NO_TEXT
         if said:
             self._warnings.append(Warn("section", f"{self._label}: {said}"))
+
+    def _recall(self) -> bool:
+        """Take over the text of an earlier run; False if there is none."""
+        recalled, self._recalled = self._recalled, ""
+        if recalled:
+            self._held.append(recalled)
+        return recalled != ""
 
     def take_warnings(self) -> list[Event]:
         warnings, self._warnings = self._warnings, []
@@ -160,4 +175,6 @@ def told(event: Event) -> str | None:
         return None if event.code == "cancelled" else one_line(event.message)
     if isinstance(event, Done):
         return UNUSUAL_ENDS.get(event.finish_reason)
-    return event.message if isinstance(event, Warn) else note(event)
+    if isinstance(event, Warn):
+        return None if event.code == "not_continued" else event.message
+    return note(event)

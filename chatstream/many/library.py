@@ -13,6 +13,7 @@ from chatstream.engine.outcome import events_of
 from chatstream.engine.place import START
 from chatstream.engine.prompts import Prompt, type_of
 from chatstream.engine.run import Run
+from chatstream.engine.spending import Budget
 from chatstream.engine.whom import with_model
 from chatstream.errors import UsageError
 from chatstream.events import Event
@@ -33,13 +34,13 @@ def events(
         try:
             check_models(models)
             given = checked(options)
-            begin = {
-                label: partial(
-                    client.run_at, START, prompt, with_model(given, model), token, streaming
-                )
-                for label, model in zip(labelled(models), models, strict=True)
-            }
-            comparison = Comparison(begin)
+
+            def begin(model: str, budget: Budget) -> Run:
+                its = with_model(given, model)
+                return client.run_at(START, prompt, its, token, streaming, budget=budget)
+
+            named = zip(labelled(models), models, strict=True)
+            comparison = Comparison({label: partial(begin, model) for label, model in named})
         except Exception as error:
             yield from events_of(partial(_fail, error))
             return

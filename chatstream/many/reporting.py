@@ -57,6 +57,7 @@ class Reporter:
         self._draws = can_draw() and not quiet
         self._next = clock() + (DRAW_SECONDS if self._draws else LINE_SECONDS)
         self._told = 0  # failures
+        self._has_warned = False
         self._draw: Draw = lambda _: None
 
     @contextlib.contextmanager
@@ -84,6 +85,13 @@ class Reporter:
         else:
             eta = f" · {in_words(event.eta)} left" if event.eta is not None else ""
             exits.note(f"batch: {event.message}{eta}")
+
+    def warn(self, warning: str | None) -> None:
+        """Show this warning, unless there is none or it was shown."""
+        if warning is not None and not self._has_warned:
+            self._has_warned = True
+            self._draw(None)
+            exits.warn([warning])
 
     def conclude(self, out: Path | None, before: int, failed: int, token: CancelToken) -> None:
         """The last words."""

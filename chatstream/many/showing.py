@@ -84,9 +84,11 @@ def show_all(
         from chatstream.sinks.document import DocumentSink
 
         labels = [it.label for it in comparison.answers]
-        sink = DocumentSink(
-            labels, lambda: choose_sink(settings, as_json=False, plain=look.plain), put, note
-        )
+
+        def make() -> Sink:
+            return choose_sink(settings, as_json=False, plain=look.plain, token=token)
+
+        sink = DocumentSink(labels, make, put, note)
     return show(arrivals, sink, token, status)
 
 

@@ -6,21 +6,25 @@
    `notes`, as it does for a pipe.
 3. If a renderer fails, one line names it. The plain sink then shows the last arrival and the rest,
    and also everything before if the renderer has written nothing.
-4. If the output cannot be written to, that is not the renderer's failure: the run ends.
+4. It runs on a thread of its own, one call at a time. If the run is cancelled and it does not
+   return, it has failed, and can write nothing more.
+5. If the output cannot be written to, that is not the renderer's failure: the run ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from chatstream.cancel import CancelToken
 from chatstream.escape import Escaper, clean
 from chatstream.events import AnyEvent, Content, Event, Reasoning, Warn
 from chatstream.flow import Arrival, Sink
-from chatstream.plugins import FAILURES, what
+from chatstream.plugins import FAILURES, Apart, what
 from chatstream.sinks.output import Writer
 
 
@@ -30,13 +34,24 @@ class Text:
     def __init__(self, output: Writer) -> None:
         self._output = output
         self.failure: OSError | None = None
+        self.is_left = False  # its renderer did not return
         self.is_open = False  # the last line has no line end yet
         self.is_used = False
 
     def write(self, text: str) -> None:
         """Write all of it, at once. Raises `BrokenPipeError`, `OSError`."""
-        if not text:
-            return
+        if self.is_left:
+            raise BrokenPipeError("the answer is shown without this renderer")
+        if text:
+            self.put(text)
+
+    def end_line(self) -> None:
+        """Begin a new line, unless that is the case."""
+        if self.is_open:
+            self.put("\n")
+
+    def put(self, text: str) -> None:
+        """The same as `write`, for whoever shows the answer then."""
         try:
             self._output.write(text.encode("utf-8", "replace"))
         except OSError as error:
@@ -54,8 +69,7 @@ class Beside:
 
     def write(self, data: bytes) -> None:
         """Take all of it."""
-        if self._text.is_open:
-            self._text.write("\n")
+        self._text.end_line()
         self._notes.write(data)
 
 
@@ -65,7 +79,8 @@ Make = Callable[[Text], Sink]
 class ForeignSink:
     """The renderer that `make` makes, under these rules. `called` names it in messages.
 
-    `plain` makes a plain sink for these notes. `terminal`: the output is a terminal.
+    `plain` makes a plain sink for these notes. `token` is that of the run. `terminal`: the output
+    is a terminal.
     """
 
     def __init__(
@@ -75,17 +90,19 @@ class ForeignSink:
         output: Writer,
         notes: Writer,
         plain: Callable[[Writer], Sink],
+        token: CancelToken,
         *,
         terminal: bool,
     ) -> None:
         self._called = called
+        self._apart = Apart(token)
         self._text = Text(output)
         self._plain = plain(Beside(notes, self._text) if terminal else notes)
         self._escapers = {Content: Escaper(), Reasoning: Escaper()} if terminal else {}
         self._unseen: list[Arrival] = []  # texts, as long as the renderer has written nothing
         self._sink: Sink | None = None
         try:
-            self._sink = make(self._text)
+            self._sink = self._apart.call(partial(make, self._text))
         except FAILURES as error:
             self._give_up(error)
 
@@ -94,8 +111,9 @@ class ForeignSink:
         if self._sink is not None:
             texts = [it for it in arrival.events if isinstance(it, Content)]
             others = [it for it in arrival.events if not isinstance(it, Content)]
+            given = replace(arrival, events=[*map(self._given, arrival.events)])
             try:
-                self._sink.write(replace(arrival, events=[*map(self._given, arrival.events)]))
+                self._apart.call(partial(self._sink.write, given))
             except FAILURES as error:
                 self._give_up(error)
             else:
@@ -110,15 +128,17 @@ class ForeignSink:
         sink, self._sink = self._sink, None
         if sink is not None:
             try:
-                sink.close()
+                self._apart.call(sink.close)
             except FAILURES as error:
                 self._give_up(error)
-        if self._text.is_open and self._escapers:
-            self._text.write("\n")
+        self._apart.close()
+        if self._escapers:
+            self._text.end_line()
         self._plain.close()
 
     def _give_up(self, error: BaseException) -> None:
         """Stop using the renderer. If the output failed, raise that instead."""
+        self._text.is_left = self._apart.is_left
         if self._text.failure is not None:
             raise self._text.failure
         self._sink = None

@@ -6,32 +6,46 @@
 3. If a filter fails, yields something else than events, or ends before the run does, a warning
    names it. Everything that it was given since its last output is then passed on unfiltered, and
    so is the rest: no text is lost.
-4. The filter's events are numbered again, without a gap. An event that the filter made has the
+4. A filter runs on a thread of its own, with everything before it, and takes one turn at a time.
+   If the run is cancelled while the filter itself works, and it does not return, it has failed.
+5. The filter's events are numbered again, without a gap. An event that the filter made has the
    time of the one before it.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
+from functools import partial
+from itertools import chain, islice
 
 from msgspec.structs import replace
 
+from chatstream.cancel import CancelToken
 from chatstream.events import Content, Done, Error, Event, Metadata, Reasoning, Warn, decode, encode
 from chatstream.flow import Arrival, Stage, close
-from chatstream.plugins import FAILURES, what
+from chatstream.plugins import FAILURES, Apart, what
 
 
-def foreign(called: str, stage: Stage) -> Stage:
-    """The stage of another package, under these rules. `called` names it in messages."""
-    return lambda arrivals: _Foreign(called, stage, arrivals).run()
+def foreign(called: str, stage: Stage, token: CancelToken) -> Stage:
+    """The stage of another package, under these rules. `called` names it in messages.
+
+    `token` is that of the run.
+    """
+    return lambda arrivals: _Foreign(called, stage, arrivals, token).run()
 
 
 class _Foreign:
-    def __init__(self, called: str, stage: Stage, arrivals: Iterator[Arrival]) -> None:
+    def __init__(
+        self, called: str, stage: Stage, arrivals: Iterator[Arrival], token: CancelToken
+    ) -> None:
         self._called = called
+        self._apart = Apart(token)
+        self._turn = threading.Lock()  # for the two below
+        self._is_read = False  # the filter waits for its next arrival
+        self._is_left = False  # the filter did not return, and gets no other arrival
         self._stage = stage
         self._arrivals = arrivals
         self._left: Iterator[Arrival] = iter(())  # what is left of the arrivals
@@ -47,8 +61,9 @@ class _Foreign:
         try:
             yield from self._opening()
             try:
-                filtered = iter(self._stage(self._source()))
-                for arrival in filtered:
+                filtered = self._apart.call(self._filtered, self._may_leave)
+                while taken := self._apart.call(partial(_one_of, filtered), self._may_leave):
+                    (arrival,) = taken
                     _check(arrival)
                     self._given.clear()
                     yield self._numbered(arrival)
@@ -67,8 +82,23 @@ class _Foreign:
                 yield self._numbered(Arrival(self._end))
         finally:
             with suppress(*FAILURES):
-                close(filtered)
+                self._apart.call(partial(close, filtered))
+            self._apart.close()
             close(self._arrivals)
+
+    def _filtered(self) -> Iterator[Arrival]:
+        return iter(self._stage(self._source()))
+
+    def _may_leave(self) -> bool:
+        """Whether it is the filter itself that does not return. It is left behind then."""
+        with self._turn:
+            self._is_left = not self._is_read
+            return self._is_left
+
+    def _may_read(self) -> bool:
+        with self._turn:
+            self._is_read = not self._is_left
+            return self._is_read
 
     def _opening(self) -> Iterator[Arrival]:
         """The event that opens the run, if there is one; the filter gets the rest."""
@@ -82,16 +112,22 @@ class _Foreign:
     def _source(self) -> Iterator[Arrival]:
         """What the filter gets: copies."""
         try:
-            for arrival in self._left:
+            while self._may_read():
+                if (arrival := next(self._left, None)) is None:
+                    self._is_over = True
+                    return
                 if arrival.events:
                     if isinstance(arrival.events[-1], Done | Error):
                         self._end = [arrival.events.pop()]
                     self._given.append(arrival)
-                yield replace(arrival, events=[*map(_copied, arrival.events)])
+                copied = replace(arrival, events=[*map(_copied, arrival.events)])
+                self._is_read = False
+                yield copied
         except Exception as error:
             self._failure = error
             raise
-        self._is_over = True
+        finally:
+            self._is_read = False
 
     def _rest(self) -> Iterator[Arrival]:
         """The arrivals after a failure."""
@@ -103,6 +139,11 @@ class _Foreign:
             self._t = max(event.t, self._t)
             event.seq, event.t = self._seq, self._t
         return arrival
+
+
+def _one_of(arrivals: Iterator[Arrival]) -> list[Arrival]:
+    """The next one; empty after the last."""
+    return [*islice(arrivals, 1)]
 
 
 def _check(arrival: object) -> None:

@@ -78,11 +78,12 @@ def present(
     elif control is not None and control.can_answer:
         from chatstream.terminal.asking import questions
 
-        sink = choose_sink(settings, as_json=as_json, plain=plain)
+        sink = choose_sink(settings, as_json=as_json, plain=plain, token=token)
         with questions(control, token, colours=question_colours(settings)) as stage:
             status = show(pipe(events, stage), sink, token)
     else:
-        status = show(events, choose_sink(settings, as_json=as_json, plain=plain), token)
+        sink = choose_sink(settings, as_json=as_json, plain=plain, token=token)
+        status = show(events, sink, token)
     done = copying is None or _finish(copying, token)
     tell_end(settings, token, status)
     if done:
@@ -187,18 +188,20 @@ def tidy(settings: Settings) -> None:
             sweep(state_folder(), settings.keep_complete, settings.keep_incomplete, time.time())
 
 
-def choose_sink(settings: Settings, *, as_json: bool, plain: bool) -> Sink:
+def choose_sink(
+    settings: Settings, *, as_json: bool, plain: bool, token: CancelToken | None = None
+) -> Sink:
     """Where there is no live view: events for `--json`, else the answer's own bytes.
 
-    A renderer of a package comes before all but `--json` and `--plain`. With `--render` the answer
-    is drawn. For a screen reader whole sentences on a terminal; on a pipe the bytes, and sentences
-    beside.
+    A renderer of a package comes before all but `--json` and `--plain`; `token` is that of the run.
+    With `--render` the answer is drawn. For a screen reader whole sentences on a terminal; on a
+    pipe the bytes, and sentences beside.
     """
     sink: Sink
     if as_json:
         sink = sink_class("jsonl")(Output(1))
     elif settings.renderer is not None and not plain:
-        sink = _foreign(settings, settings.renderer)
+        sink = _foreign(settings, settings.renderer, token or CancelToken())
     elif settings.accessible and not plain:
         sink = sink_class("accessible")(
             Output(1),
@@ -226,7 +229,7 @@ def _plain(settings: Settings, notes: Writer) -> Sink:
     return sink
 
 
-def _foreign(settings: Settings, name: str) -> Sink:
+def _foreign(settings: Settings, name: str, token: CancelToken) -> Sink:
     """The renderer of this name. Raises `UsageError`."""
     from chatstream.engine.extras import renderer
     from chatstream.sinks.foreign import ForeignSink
@@ -238,6 +241,7 @@ def _foreign(settings: Settings, name: str) -> Sink:
         Output(1),
         standard_error(),
         partial(_plain, settings),
+        token,
         terminal=os.isatty(1),
     )
 
@@ -267,11 +271,10 @@ def _rendered(settings: Settings) -> Sink:
 
 def show_answer(text: str, settings: Settings) -> None:
     """Draw an answer of the past as it was drawn: on the terminal, or where `--render` asks."""
-    undrawn = {"as_json": False, "plain": False}
-    if is_screen(settings, **undrawn):
+    if is_screen(settings, as_json=False, plain=False):
         sink = _live(settings, cast("TextIO", sys.stdout), ready=lambda: False)  # but at its end
     else:
-        sink = choose_sink(settings, **undrawn)
+        sink = choose_sink(settings, as_json=False, plain=False)
     drive(iter([Arrival([Content(text)])]), sink)
 
 

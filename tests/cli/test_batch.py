@@ -69,6 +69,48 @@ def test_without_a_file_the_lines_are_on_standard_output(server: Answering, sour
     assert len(done.stderr.splitlines()) == 1
 
 
+def with_ids(*ids: object) -> bytes:
+    bodies = [{"messages": [{"role": "user", "content": f"prompt {n}"}]} for n in range(len(ids))]
+    lines = ({"custom_id": it, "body": body} for it, body in zip(ids, bodies, strict=True))
+    return b"".join(json.dumps(it).encode() + b"\n" for it in lines)
+
+
+@pytest.mark.parametrize("to_file", [True, False])
+def test_an_id_that_two_lines_have_is_told_once_and_changes_nothing_else(
+    server: Answering, tmp_path: Path, out: Path, to_file: bool
+) -> None:
+    source = tmp_path / "ids.jsonl"
+    source.write_bytes(with_ids("a", "b", "c", "b", "a", "b"))
+    done = batch(server, source, "-j", "1", *(["--out", str(out)] if to_file else []))
+    lines = lines_in(out) if to_file else [json.loads(it) for it in done.stdout.splitlines()]
+    assert done.status == 0
+    assert [it["id"] for it in lines] == [*"abcbab"]
+    assert [it["content"] for it in lines] == [answer_to(f"prompt {n}") for n in range(6)]
+    warnings = [it for it in done.stderr.splitlines() if it.startswith("warning: ")]
+    assert warnings == [
+        "warning: lines 2 and 4 have the same id 'b'; only index and key tell their answers apart"
+    ]
+
+
+def test_ids_that_differ_and_lines_without_one_are_no_repetition(server: Answering) -> None:
+    lines = with_ids("a", "b", 1, "1 ", None, None, True, True)
+    done = batch(server, "-", stdin=lines + b'{"prompt": "prompt 1"}\n' * 2)
+    assert done.status == 0
+    assert "warning" not in done.stderr
+
+
+def test_an_id_is_repeated_also_where_a_line_is_wrong_or_was_answered_before(
+    server: Answering, tmp_path: Path, out: Path
+) -> None:
+    source = tmp_path / "ids.jsonl"
+    source.write_bytes(b'{"custom_id": "\\u001b[31m7", "body": 1}\n' + with_ids("\x1b[31m7"))
+    for _ in range(2):
+        done = batch(server, source, "--out", str(out))
+        assert done.status == 1
+        assert "warning: lines 1 and 2 have the same id '" in done.stderr
+        assert "\x1b" not in done.stderr
+
+
 def test_run_again_it_asks_only_what_is_missing(server: Answering, source: Path, out: Path) -> None:
     batch(server, source, "--out", str(out))
     server.asked.clear()

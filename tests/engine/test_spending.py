@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
 from chatstream import events as ev
+from chatstream.cancel import CancelToken
 from chatstream.engine.client import Client
+from chatstream.engine.pipeline import run
+from chatstream.engine.pool import Pool
+from chatstream.engine.resolve import resolve
+from chatstream.engine.run import Question, Run
 from chatstream.engine.settings import Settings
+from chatstream.engine.spending import Budget
+from chatstream.flow import events_in
+from chatstream.messages import Message
 from chatstream.sinks.words import figures
 from tests.support.client import run_here, server_flags
 from tests.support.loopback import SSE, Reply, Script
@@ -205,3 +215,39 @@ def test_the_command_line_has_an_exit_status_for_it(server: Script) -> None:
     assert done.status == 7
     assert "error: the next request would cost about $" in done.stderr
     assert server.requests == []
+
+
+def test_runs_with_one_budget_share_the_limit_while_they_are_under_way(server: Script) -> None:
+    """One such answer may cost 0.1, and costs 0.003."""
+    gate = threading.Event()
+    held = Reply(COUNTED.body, headers=SSE, hold={1: gate})
+    server.play(held, COUNTED)
+    given: dict[str, Any] = {"provider": "openai", "api_key": "k", "retries": 0}
+    resolved = resolve(
+        {**given, "model": "m", "base_url": server.url, "max_tokens": 1000, "max_cost": 0.15}
+    )
+    question = Question(messages=(Message("user", "hello"),), budget=Budget())
+    with closing(Pool()) as pool:
+
+        def asked() -> Run:
+            return run(resolved, question, pool, CancelToken())
+
+        with asked() as first, asked() as second, asked() as third:
+            events = events_in(first.arrivals)
+            assert any(isinstance(it, ev.Content) for it in events)
+            (*_, end) = events_in(second.arrivals)
+            assert isinstance(end, ev.Error)
+            assert end.code == "max_cost"
+            assert "$0.1 of the limit of $0.15 is already spent or set aside for" in end.message
+            gate.set()
+            assert isinstance([*events][-1], ev.Done)
+            (*_, end) = events_in(third.arrivals)
+            assert costs([end]) == [ev.Cost(ESTIMATE, estimated=True)]
+    assert len(server.requests) == 2
+
+
+def test_runs_without_a_common_budget_are_limited_one_by_one(server: Script) -> None:
+    given: dict[str, Any] = {"provider": "openai", "api_key": "k", "max_cost": 1.5 * ESTIMATE}
+    for _ in range(3):
+        (end,) = talk(server, "hello", **given)
+        assert isinstance(end, ev.Done)

@@ -11,13 +11,15 @@ import pytest
 from chatstream.cancel import CancelToken
 from chatstream.engine.place import START
 from chatstream.engine.pool import Pool
+from chatstream.engine.prices import Price
 from chatstream.errors import Cancelled, ChatstreamError, UsageError
 from chatstream.events import Done, Error
 from chatstream.many.compare import MOST, Comparison, check_count, contenders, labelled
 from chatstream.messages import Message
 from tests.support.bymodel import ByModel
 from tests.support.chats import flags_of, holds, says
-from tests.support.loopback import Reply
+from tests.support.costly import costs
+from tests.support.loopback import Reply, Script
 
 BROKEN = Reply.json({"error": "no"}, status=500)
 
@@ -150,3 +152,26 @@ def test_too_few_and_too_many_are_refused() -> None:
     for number in (0, 1, MOST + 1):
         with pytest.raises(UsageError):
             check_count(number)
+
+
+def test_the_limit_of_the_cost_is_that_of_the_whole_comparison(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request for 1,000 tokens may cost 1.0, so the limit has room for two at once."""
+    monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(0.0, 1000.0))
+    gate = threading.Event()
+    with Script(costs(0.5, hold={1: gate}), cycle=True) as server, closing(Pool()) as pool:
+        flags = {"provider": "openai", "base_url": server.url, "api_key": "k", "retries": 0}
+        limits = {"max_tokens": 1000, "max_cost": 2.5}
+        found = contenders(
+            ["a", "b", "c"], 1, {**flags, **limits}, START, lambda _: Message("user", "why?")
+        )
+        compared = Comparison.of(found, pool, CancelToken())
+        for _ in compared.arrivals():
+            if any(isinstance(it.terminal, Error) for it in compared.answers):
+                gate.set()
+    ends = [it.terminal for it in compared.answers]
+    assert sum(isinstance(it, Done) for it in ends) == 2
+    assert [it.code for it in ends if isinstance(it, Error)] == ["max_cost"]
+    assert len(server.requests) == 2
+    assert compared.status == 1

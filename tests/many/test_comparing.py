@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatstream import grammar
+from chatstream.engine.prices import Price
 from chatstream.events import Content, Done, Error, Metadata
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import runs_folder, state_folder
@@ -17,7 +18,8 @@ from chatstream.store.reading import journals, read
 from tests.support.bymodel import ByModel, compare_line
 from tests.support.chats import are_written, holds, says
 from tests.support.client import COMMAND, LIMIT, Running, run, run_here
-from tests.support.loopback import Reply
+from tests.support.costly import costs
+from tests.support.loopback import Reply, Script
 from tests.support.waiting import until_true
 
 BROKEN = Reply.json({"error": "it broke"}, status=500)
@@ -198,6 +200,26 @@ def test_diff_marks_what_differs() -> None:
     differs = done.stdout.decode().partition("\n## What differs\n\n")[2]
     assert differs.startswith("[-only in 1 a-] {+only in 2 b+} · 75 % the same\n\n")
     assert "The sky is [-blue.-]{+red.+}\n" in differs
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_limit_of_the_cost_holds_for_the_verdict_too(
+    before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is that of the conversation, with as many answers before."""
+    monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(1.0, 1.0))
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    spent = 1.0 + before * 0.5
+    with Script(costs(0.5), cycle=True) as server:
+        flags = ["-p", "openai", "--base-url", server.url, "-m", "a", "why?"]
+        for _ in range(before):
+            run_here(["ask", *flags])
+        limit = ["--max-cost", str(spent - 0.1), *["-c"] * before]
+        done = run_here(["compare", *flags, "-m", "b", "--judge", "j", *limit])
+        assert len(server.requests) == 2 + before
+    assert done.status == 7
+    assert f"${spent:.4g} of the limit of ${spent - 0.1:.4g} is already spent" in done.stderr
+    assert "*There is no verdict.*" in done.stdout.decode()
 
 
 def test_a_judge_sees_the_answers_and_gives_a_verdict() -> None:

@@ -20,20 +20,44 @@ from chatstream.engine.prices import Price
 from chatstream.engine.resolve import resolve
 from chatstream.engine.resume import continuation, unfinished
 from chatstream.errors import Cancelled
-from chatstream.events import Content, Counts, Done, Error, Event, Progress
+from chatstream.events import (
+    Content,
+    Counts,
+    Done,
+    Error,
+    Event,
+    Metadata,
+    Progress,
+    Terminal,
+    Warn,
+)
 from chatstream.many import outline as outlines
-from chatstream.many.compose import Composition, Job, Plan
+from chatstream.many.compose import Composition, Plan
+from chatstream.many.job import Job
 from chatstream.many.outline import Outline
 from chatstream.store.composed import Composed
 from chatstream.store.history import History
 from chatstream.store.journal import SUFFIX
 from chatstream.store.place import runs_folder, state_folder
 from chatstream.store.reading import journals, read
-from tests.support.answers import frames
+from chatstream.transcript import Transcript
+from tests.support.answers import ALL_DIALECTS, frames
 from tests.support.arrivals import events_of
-from tests.support.loopback import NDJSON, SSE, Reply
+from tests.support.continuing import Continuing, long_text
+from tests.support.continuing import half as half_of
+from tests.support.costly import costs
+from tests.support.loopback import NDJSON, Reply, Script
 from tests.support.readers import until
-from tests.support.sections import OUTLINE, Sections, outline, says
+from tests.support.sampling import by_size, seeded
+from tests.support.sections import (
+    OUTLINE,
+    Continued,
+    Sections,
+    ignored,
+    outline,
+    refused,
+    says,
+)
 
 BROKEN = Reply.json({"error": "no room left"}, 400)
 
@@ -47,9 +71,9 @@ def given(*headings: str) -> Outline:
     return outlines.of_file(f"# Title\n{text}", "file", "topic")
 
 
-def plan(server: Sections, its: Outline | None = None, **settings: Any) -> Plan:
+def plan(server: Script, its: Outline | None = None, **settings: Any) -> Plan:
     flags = {"provider": "ollama", "base_url": server.url, "model": "m", "retries": 0, **settings}
-    return Plan("topic", resolve(flags), its)
+    return Plan("topic", resolve(flags), its, flags=flags)
 
 
 @contextmanager
@@ -150,13 +174,153 @@ def test_a_section_that_was_resumed_is_whole() -> None:
     with Sections({**three(), 2: cut}) as server:
         its = plan(server, given(), on_drop="stop")
         assert isinstance(written(its)[-1], Error)
-        server.replies[0] = says("o")  # to a request that ends with the text so far
+        server.replies[2] = says("two")
         resolved, question = continuation(unfinished(None), {})
         with closing(Pool()) as pool, run(resolved, question, pool, CancelToken()) as resumed:
             assert isinstance(events_of(resumed.arrivals)[-1], Done)
         server.play(Reply())
         assert texts(written(its))["2 B"] == "two"
     assert server.asked == []
+
+
+def half(text: str) -> Reply:
+    return Reply(frames("ollama", [text]), headers=NDJSON)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_section_that_broke_off_is_continued_and_nothing_else_is_asked(number: int) -> None:
+    whole = ("one two ", "three  \n\n four 🌍", "```\nfive")
+    with Sections({**three(*whole), number: half(whole[number - 1][:4])}) as server:
+        its = plan(server, given())
+        assert isinstance(written(its)[-1], Error)
+        server.replies = three(*whole)
+        server.play(Reply())
+        events = written(its)
+    assert server.begun == [(number, whole[number - 1][:4])]
+    assert isinstance(events[-1], Done)
+    found = {label: text.strip() for label, text in texts(events).items()}
+    assert found == {
+        it: text.strip() for it, text in zip(("1 A", "2 B", "3 C"), whole, strict=True)
+    }
+    its_own = [it for it in events if it.stream == "123"[number - 1] + " " + "ABC"[number - 1]]
+    assert [it.seq for it in its_own] == list(range(len(its_own)))
+    opening = its_own[0]
+    assert isinstance(opening, Metadata)
+    assert opening.continues is not None
+    replayed = [it for it in its_own if it.replayed]
+    assert [it.delta for it in replayed if isinstance(it, Content)] == [whole[number - 1][:4]]
+    again = texts(written(its))
+    assert again == {label: text.strip() for label, text in found.items()}
+
+
+def test_a_section_is_continued_as_often_as_it_breaks_off() -> None:
+    said = " ".join(map(str, range(40)))
+    with Sections({1: half(said[:10])}) as server:
+        its = plan(server, given("A"))
+        for size in (20, 40, len(said)):
+            assert isinstance(written(its)[-1], Error)
+            server.replies = {1: half(said[:size])}
+        server.replies = {1: says(said)}
+        assert texts(written(its)) == {"1 A": said}
+    assert [len(text) for _, text in server.begun] == [0, 10, 20, 40]
+
+
+@pytest.mark.parametrize("continued", [refused, ignored])
+def test_a_section_that_the_server_does_not_continue_is_written_from_the_beginning(
+    continued: Continued,
+) -> None:
+    new = "Once upon a time, and not long ago."
+    with Sections({**three(), 2: half("Once upon a time there was a server.")}) as server:
+        its = plan(server, given())
+        written(its)
+        server.replies, server.continued = three("one", new, "three"), continued
+        server.play(Reply())
+        events = written(its)
+    own = [it for it in events if it.stream == "2 B"]
+    assert isinstance(own[-1], Done)
+    assert sum(isinstance(it, Terminal) for it in own) == 1
+    assert [it.seq for it in own] == list(range(len(own)))
+    answer = Transcript()
+    for it in own:
+        answer.add(it)
+    assert answer.message.content == new
+    reasons = [it.message for it in own if isinstance(it, Warn) and it.code == "started_over"]
+    assert len(reasons) == 1
+    assert server.begun[-1] == (2, "")
+    told = [it.percentage or 0.0 for it in events if isinstance(it, Progress)]
+    assert told == sorted(told)
+    assert texts(written(its))["2 B"] == new
+
+
+def test_a_section_whose_continuation_fails_keeps_its_text_for_the_next() -> None:
+    with Sections({1: half("one ")}) as server:
+        its = plan(server, given("A"))
+        written(its)
+        for status in (500, 429, 401):
+            server.replies = {1: Reply.json({"error": "not now"}, status)}
+            assert isinstance(written(its)[-1], Error)
+        server.replies = {1: says("one two")}
+        assert texts(written(its)) == {"1 A": "one two"}
+    assert server.begun == [(1, ""), *[(1, "one ")] * 4]
+
+
+def test_a_section_whose_prompt_has_changed_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Sections({1: half("one ")}) as server:
+        its = plan(server, given("A"))
+        written(its)
+        request = outlines.request
+        monkeypatch.setattr(outlines, "request", lambda *its: request(*its) + " Be brief.")
+        server.replies = {1: says("brief")}
+        events = written(its)
+    assert server.begun[-1] == (1, "")
+    assert texts(events) == {"1 A": "brief"}
+    assert [it.message for it in events if isinstance(it, Warn)] == [
+        "asked again from the beginning: its prompt has changed"
+    ]
+
+
+def test_a_section_without_text_is_asked_again_without_a_word() -> None:
+    with Sections({1: half("")}) as server:
+        its = plan(server, given("A"))
+        written(its)
+        server.replies = {1: says("one")}
+        events = written(its)
+    assert server.begun == [(1, ""), (1, "")]
+    assert not [it for it in events if isinstance(it, Warn)]
+
+
+def test_an_outline_that_broke_off_is_continued_too() -> None:
+    whole = outline("A", "B", "C").whole().splitlines(keepends=True)
+    text = json.loads(whole[0])["message"]["content"]
+    with Sections({OUTLINE: half(text[:30]), **three()}) as server:
+        its = plan(server)
+        assert isinstance(written(its)[-1], Error)
+        server.replies[OUTLINE] = outline("A", "B", "C")
+        events = written(its)
+    assert server.begun[:2] == [(OUTLINE, ""), (OUTLINE, text[:30])]
+    found = texts(events)
+    assert found.pop("outline") == text
+    assert found == {"1 A": "one", "2 B": "two", "3 C": "three"}
+
+
+@pytest.mark.parametrize("dialect", ALL_DIALECTS)
+def test_wherever_a_section_is_cut_it_is_whole_to_the_byte(dialect: str) -> None:
+    """OpenAI's servers are asked in words: a line that comes twice may be one that they repeat."""
+    lines = "".join(f"{number}. Café {number**2} 👍🏽\n" for number in range(30))
+    text = lines if dialect.startswith("openai") else long_text(120)
+    chance = seeded(f"cut sections {dialect}")
+    for _ in range(by_size(2, 40)):
+        cuts = [half_of(chance.randrange(500, 4000)) for _ in range(2)]
+        with Continuing(text, faults=cuts) as server:
+            its = plan(server, given("A"), provider=dialect, api_key="k")
+            for _ in range(3):
+                events = written(its)
+                if isinstance(events[-1], Done):
+                    break
+            assert texts(events) == {"1 A": text}
+            assert server.strays == []
 
 
 def test_another_outline_has_other_sections() -> None:
@@ -180,14 +344,7 @@ def test_the_limit_of_the_cost_is_that_of_the_document(
 ) -> None:
     monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(1.0, 1.0))
     settings = {"provider": "openai", "api_key": "k", "max_cost": 1.2, "journal": journal}
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "cost": 0.5}
-    chunks = [
-        {"choices": [{"index": 0, "delta": {"content": "text"}}]},
-        {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
-    ]
-    lines = [f"data: {json.dumps(it)}\n\n".encode() for it in chunks]
-    reply = Reply([*lines, b"data: [DONE]\n\n"], headers=SSE)
-    with Sections(dict.fromkeys(range(1, 5), reply)) as server:
+    with Sections(dict.fromkeys(range(1, 5), costs(0.5))) as server:
         its = plan(server, given("A", "B", "C", "D"), **settings)
         with closing(Pool()) as pool, closing(Composed(state_folder(), its.key)) as composed:
             job = Job(composed if journal else None)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chatstream.events import Content, Done, Progress, decode
+from chatstream.events import Content, Done, Event, Metadata, Progress, decode
+from tests.support.answers import frames
 from tests.support.client import COMMAND, LIMIT, Finished, Running, run, run_here, server_flags
-from tests.support.loopback import Reply
+from tests.support.loopback import NDJSON, Reply
 from tests.support.sampling import by_size, seeded
-from tests.support.sections import OUTLINE, Sections, outline, says
+from tests.support.sections import (
+    OUTLINE,
+    Continued,
+    Sections,
+    ignored,
+    outline,
+    refused,
+    rest_of,
+    says,
+)
 from tests.support.terminal import on_terminal
 from tests.support.tmux import tmux
 from tests.support.unavailable import require
@@ -123,6 +133,63 @@ def test_a_failed_section_is_named_and_is_all_that_the_second_run_writes(plan: s
     assert "run the same command again to write what is missing" in first.stderr
     assert (second.status, second.stdout.decode()) == (0, DOCUMENT)
     assert server.asked == [2]
+
+
+def half(text: str) -> Reply:
+    return Reply(frames("ollama", [text]), headers=NDJSON)
+
+
+def test_a_section_that_broke_off_is_continued_and_one_line_says_so(plan: str) -> None:
+    with Sections({**replies(), 2: half("The sec")}) as server:
+        first = compose(server, "--outline", plan)
+        server.replies = replies()
+        server.play(Reply())
+        second = compose(server, "--outline", plan)
+    assert first.status == 1
+    assert (second.status, second.stdout.decode()) == (0, DOCUMENT)
+    assert server.begun == [(2, "The sec")]
+    assert sorted(second.stderr.splitlines()) == [
+        "warning: 2 B: continued where it broke off",
+        "written: 2 B",
+    ]
+
+
+@pytest.mark.parametrize("continued", [refused, ignored])
+def test_a_section_that_cannot_be_continued_is_written_again_and_one_line_says_why(
+    plan: str, continued: Continued
+) -> None:
+    with Sections({**replies(), 1: half("The first one began in another way.")}) as server:
+        compose(server, "--outline", plan)
+        server.replies = {**replies(), 1: says("The first one begins like this.")}
+        server.continued = continued
+        second = compose(server, "--outline", plan)
+    assert second.status == 0
+    assert second.stdout.decode() == DOCUMENT.replace(
+        "The first one.", "The first one begins like this."
+    )
+    told = [it for it in second.stderr.splitlines() if not it.startswith("written: ")]
+    assert len(told) == 1
+    assert told[0].startswith("warning: 1 A: asked again from the beginning: ")
+
+
+def test_json_has_the_text_of_the_earlier_run_as_replayed(plan: str) -> None:
+    with Sections({**replies(), 2: half("The sec")}) as server:
+        compose(server, "--outline", plan)
+        server.replies = replies()
+        done = compose(server, "--outline", plan, "--json")
+    events = [decode(line) for line in done.stdout.splitlines()]
+    own = [it for it in events if it.stream == "2 B"]
+    assert [it.seq for it in own] == list(range(len(own)))
+    assert isinstance(own[0], Metadata)
+    assert own[0].continues is not None
+    pieces = [(it.delta, it.replayed) for it in own if isinstance(it, Content)]
+    assert pieces[0] == ("The sec", True)
+    assert "".join(text for text, _ in pieces) == TEXTS[2]
+    assert not any(replayed for _, replayed in pieces[1:])
+    told = [it.percentage or 0 for it in events if isinstance(it, Progress)]
+    assert told == sorted(told)
+    assert isinstance(events[-1], Done)
+    assert (done.status, done.stderr) == (0, "")
 
 
 def test_a_refused_key_is_a_refusal(plan: str) -> None:
@@ -300,7 +367,7 @@ def test_control_c_says_how_to_continue_and_loses_nothing(plan: str) -> None:
         server.play(Reply())
         again = run(command(server, "--outline", plan))
     assert (again.status, again.stdout.decode()) == (0, DOCUMENT)
-    assert server.asked == [2]
+    assert server.begun == [(2, "The second")]
 
 
 def test_two_processes_do_not_write_one_document(plan: str) -> None:
@@ -315,15 +382,16 @@ def test_two_processes_do_not_write_one_document(plan: str) -> None:
 
 
 @pytest.mark.screen
-def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None:
-    """Killed at random moments; then what is whole in a journal is never asked for again."""
+def test_kill_loses_no_token_and_none_is_written_twice(tmp_path: Path) -> None:
+    """Killed at random moments; then nothing that was printed is ever asked for again."""
     sections = by_size(6, 30)
     chance = seeded("compose")
     plan = tmp_path / "plan"
     plan.write_text("".join(f"H{number}\n" for number in range(1, sections + 1)))
-    texts = {number: f"Text {number} " * 20 for number in range(1, sections + 1)}
-    slow = {number: says(*text.split(" "), pace=0.002) for number, text in texts.items()}
+    words = {at: [f"{word} of {at}, " for word in range(40)] for at in range(1, sections + 1)}
+    slow = {number: says(*its, pace=0.002) for number, its in words.items()}
     whole: set[int] = set()
+    printed: dict[int, str] = {}
     with Sections(slow) as server:
         for _ in range(by_size(3, 12)):
             server.play(Reply())
@@ -334,22 +402,44 @@ def test_kill_loses_no_section_and_none_is_written_twice(tmp_path: Path) -> None
                         break
                 client.process.kill()
                 client.process.wait()
-            assert not whole & {*server.asked}
+            check(server.begun, whole, printed)
             whole |= ended(client._read)
+            printed |= text_in(client._read)
         assert whole
         server.play(Reply())
         done = run(command(server, "--outline", str(plan)))
-        assert not whole & {*server.asked}
+        check(server.begun, whole, printed)
     assert done.status == 0
-    expected = "".join(f"\n\n## H{at}\n\n{text.replace(' ', '')}" for at, text in texts.items())
+    texts = ("".join(it).strip() for it in words.values())
+    expected = "".join(f"\n\n## H{at}\n\n{text}" for at, text in enumerate(texts, 1))
     assert done.stdout.decode() == f"# a topic{expected}\n"
+
+
+def check(begun: list[tuple[int, str]], whole: set[int], printed: Mapping[int, str]) -> None:
+    """No section was asked for that was whole, and none without the text that was printed."""
+    for number, text in begun:
+        assert number not in whole
+        assert text.startswith(printed.get(number, ""))
+
+
+def text_in(output: bytes) -> dict[int, str]:
+    """What was printed of each section."""
+    found: dict[int, str] = {}
+    for line in output[: output.rfind(b"\n") + 1].splitlines():
+        it = decode(line)
+        if isinstance(it, Content) and it.stream:
+            found[number_of(it)] = found.get(number_of(it), "") + it.delta
+    return found
 
 
 def ended(output: bytes) -> set[int]:
     """The sections whose end was printed."""
-    lines = output[: output.rfind(b"\n") + 1].splitlines()
-    ends = (it for it in map(json.loads, lines) if it["type"] == "done" and "stream" in it)
-    return {int(re.match(r"\d+", it["stream"])[0]) for it in ends}  # type: ignore[index]
+    events = map(decode, output[: output.rfind(b"\n") + 1].splitlines())
+    return {number_of(it) for it in events if isinstance(it, Done) and it.stream}
+
+
+def number_of(event: Event) -> int:
+    return int(str(event.stream).partition(" ")[0])
 
 
 # ---- on a terminal
@@ -432,3 +522,24 @@ def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
     assert "■ stopped" in shown
     assert "run the same command again to write what is missing" in " ".join(shown.split())
     assert shown.count("The first one.") == 1
+
+
+@pytest.mark.screen
+def test_a_terminal_shows_the_text_that_is_continued_once(plan: str) -> None:
+    go_on = threading.Event()
+    with Sections({**replies(), 1: half("The fir"), 2: half("The sec")}) as server:
+        compose(server, "--outline", plan)
+        server.replies = replies()
+        server.continued = lambda reply, text: replace(rest_of(reply, text), hold={1: go_on})
+        with require(tmux(80, 24)) as pane:
+            pane.run([*COMMAND, *command(server, "--outline", plan)])
+            pane.until_shown("The first one.")
+            go_on.set()
+            pane.until(lambda: pane.ended)
+            assert pane.status == 0
+            lines = [line for line in pane.lines() if line.strip() and "✓" not in line]
+    notes = [it for it in lines if "continued where it broke off" in it]
+    assert len(notes) == 2
+    assert "1 A" in notes[0]
+    document = [it for it in lines if it not in notes]
+    assert document == ["Title", "A", TEXTS[1], "B", TEXTS[2], "C", TEXTS[3]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatstream.events import Content, Done, Error, Event, Retry, Stats, Warn
+from chatstream.events import Content, Done, Error, Event, Metadata, Retry, Stats, Warn
 from chatstream.many import outline
 from chatstream.many.document import Document
 from chatstream.many.outline import PAGE
@@ -115,6 +115,35 @@ def test_void_text_is_forgotten() -> None:
     whole = re.sub(r"\[.*?\]", "", "".join(shown))
     assert whole == "# Title\n\n## H1\n\none\n\n## H2\n\nright\n"
     assert "[2 H2: retrying" in "".join(shown)
+
+
+def test_the_text_of_an_earlier_run_is_shown_once_it_is_continued() -> None:
+    earlier = Content("one ", replayed=True)
+    shown = fed(document(1), (1, earlier), (1, Content("and two")), (1, DONE))
+    assert shown == [
+        *("", "", "# Title\n\n## H1\n\none and two[1 H1: continued where it broke off]"),
+        "\n",
+    ]
+
+
+def test_the_text_of_an_earlier_run_stays_where_its_continuation_fails() -> None:
+    shown = fed(document(1), (1, Content("one", replayed=True)), (1, FAILED))
+    assert "".join(shown) == "# Title\n\n## H1\n\none\n[1 H1: it broke]"
+
+
+def test_the_text_of_an_earlier_run_may_be_all_there_is() -> None:
+    shown = fed(document(1), (1, Content("one", replayed=True)), (1, DONE))
+    assert "".join(shown) == "# Title\n\n## H1\n\none\n"
+
+
+def test_the_text_of_an_earlier_run_is_dropped_where_it_starts_over() -> None:
+    shown = fed(
+        document(1),
+        *[(1, Content("one", replayed=True)), (1, Warn("not_continued", "no prefill"))],
+        *[(1, Warn("started_over", "asked again")), (1, Metadata(restart=True))],
+        *[(1, Content("two")), (1, DONE)],
+    )
+    assert "".join(shown) == "[1 H1: asked again]# Title\n\n## H1\n\ntwo\n"
 
 
 def test_a_heading_that_the_model_repeats_is_left_out() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
 import chatstream
 from chatstream import grammar
-from chatstream.events import Content, Done, Error
+from chatstream.engine.prices import Price
+from chatstream.events import Content, Done, Error, Event
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import state_folder
 from tests.support.bymodel import ByModel
 from tests.support.chats import flags_of, holds, says
+from tests.support.costly import costs
+from tests.support.loopback import Script
 from tests.support.waiting import until_true
 
 
@@ -81,3 +85,19 @@ def test_a_token_stops_all_answers() -> None:
             if ends:
                 token.cancel()
     assert ends == [("b", Done), ("a", Error)]
+
+
+def test_the_limit_of_the_cost_is_that_of_all_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatstream.engine.prices.price_of", lambda *_: Price(0.0, 1000.0))
+    gate = threading.Event()
+    with Script(costs(0.5, hold={1: gate}), cycle=True) as server:
+        given: Any = {"provider": "openai", "base_url": server.url, "api_key": "k"}
+        ends: list[Event] = []
+        for event in chatstream.compare("?", ["a", "b"], max_tokens=1000, max_cost=1.5, **given):
+            if isinstance(event, Done | Error):
+                ends.append(event)
+            if isinstance(event, Error):
+                gate.set()
+    assert [it.code for it in ends if isinstance(it, Error)] == ["max_cost"]
+    assert len(ends) == 2
+    assert len(server.requests) == 1

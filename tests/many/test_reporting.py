@@ -130,3 +130,10 @@ def test_the_end_says_what_there_is_and_what_to_do(capsys: pytest.CaptureFixture
         f"batch: 1,000 answered, {figures}",
         "run it again to continue",
     ]
+
+
+def test_a_warning_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    situation = Situation()
+    for warning in (None, "careful", "careful", None):
+        situation.reporter.warn(warning)
+    assert capsys.readouterr().err == "warning: careful\n"

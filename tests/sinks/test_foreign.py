@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from chatstream import events as ev
+from chatstream.cancel import CancelToken
 from chatstream.flow import Arrival, Sink
 from chatstream.sinks.foreign import ForeignSink, Text
 from chatstream.sinks.plain import PlainSink
+from tests.support.loopback import LIMIT
 
 WORDS = ["one ", "two ", "three ", "four"]
 DONE = ev.Done(finish_reason="stop", stats=ev.Stats(2.0, 3), attempts=1)
@@ -82,6 +85,7 @@ class Shown:
             self.output,
             self.notes,
             plain,
+            CancelToken(),
             terminal=terminal,
         )
         for event in events or (*map(ev.Content, WORDS), DONE):
@@ -162,3 +166,40 @@ def test_on_a_terminal_notes_and_the_prompt_begin_a_line_of_their_own() -> None:
     shown = Shown(Brackets, ev.Content("one"), ev.Warn("w", "odd"), terminal=True)
     assert (shown.output.text, shown.notes.text) == ("[one]\n", "warning: odd\n")
     assert Shown(Brackets, terminal=True).output.text.endswith("[four]\n")
+
+
+def test_a_renderer_that_hangs_is_left_behind_and_writes_nothing_more() -> None:
+    token, gate, late = CancelToken(), threading.Event(), list[BaseException]()
+    ended = threading.Event()
+
+    class Stuck:
+        def __init__(self, output: Text) -> None:
+            self._output = output
+
+        def write(self, arrival: Arrival) -> None:
+            if arrival.events == [ev.Content("three ")]:
+                token.cancel()
+                gate.wait()
+                try:
+                    self._output.write("late")
+                except OSError as error:
+                    late.append(error)
+                ended.set()
+            for event in arrival.events:
+                if isinstance(event, ev.Content):
+                    self._output.write(f"[{event.delta}]")
+
+        def close(self) -> None:
+            self._output.write("closed")
+
+    output, notes = Kept(), Kept()
+    plain = partial(_plain, output, False)
+    sink = ForeignSink("renderer 'r'", Stuck, output, notes, plain, token, terminal=False)
+    for event in (*map(ev.Content, WORDS), DONE):
+        sink.write(Arrival([event]))
+    sink.close()
+    gate.set()
+    assert ended.wait(LIMIT)
+    assert output.text == "[one ][two ]three four"
+    assert notes.text.count("the renderer 'r' failed") == 1
+    assert len(late) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -15,8 +16,10 @@ from chatstream.cancel import CancelToken
 from chatstream.errors import Truncated
 from chatstream.events import Content, Done, Error, Event, ToolStart, Warn, new_run
 from chatstream.flow import Arrival, Finish, Stage, events_in, pipe
+from chatstream.plugins import PATIENCE_SECONDS
 from chatstream.stages.foreign import foreign
 from chatstream.stages.seal import seal
+from tests.support.loopback import LIMIT
 
 TEXT = "one two three four five six"
 NAMED = "filter 'f' of the package 'p'"
@@ -37,7 +40,7 @@ def run(*, cut: bool = False) -> Iterator[Arrival]:
 
 
 def filtered(stage: Stage, *, cut: bool = False) -> list[Event]:
-    events = list(events_in(foreign(NAMED, stage)(run(cut=cut))))
+    events = list(events_in(foreign(NAMED, stage, CancelToken())(run(cut=cut))))
     grammar.check(events)
     assert isinstance(events[-1], Error if cut else Done)
     return events
@@ -186,7 +189,7 @@ def test_it_is_given_copies() -> None:
             arrival.events.clear()
             yield arrival
 
-    list(pipe(run(), before, foreign(NAMED, vandal)))
+    list(pipe(run(), before, foreign(NAMED, vandal, CancelToken())))
     (arrival,) = seen
     assert [it.seq for it in arrival.events] == [0, 9]
     assert isinstance(start := arrival.events[1], ToolStart)
@@ -199,7 +202,7 @@ def test_a_failure_before_the_filter_is_no_failure_of_it() -> None:
         raise OSError("the disk")
 
     with pytest.raises(OSError, match="the disk"):
-        list(foreign(NAMED, upper)(broken()))
+        list(foreign(NAMED, upper, CancelToken())(broken()))
 
 
 def test_closing_it_closes_the_filter_and_what_is_before_it() -> None:
@@ -219,7 +222,47 @@ def test_closing_it_closes_the_filter_and_what_is_before_it() -> None:
             closed.append("filter")
             raise ValueError("while it closes")
 
-    arrivals = foreign(NAMED, stage)(source())
+    arrivals = foreign(NAMED, stage, CancelToken())(source())
     next(arrivals)
     arrivals.close()  # type: ignore[attr-defined]
     assert closed == ["filter", "source"]
+
+
+def test_a_filter_that_hangs_is_left_behind_and_no_text_is_lost() -> None:
+    token, gate, threads = CancelToken(), threading.Event(), set[threading.Thread]()
+
+    def stuck(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
+        for at, arrival in enumerate(arrivals):
+            if at == 4:
+                threads.add(threading.current_thread())
+                token.cancel()
+                gate.wait()
+            yield arrival
+
+    arrivals = foreign(NAMED, stuck, token)(run())
+    events = list(events_in(arrivals))
+    grammar.check(events)
+    assert text(events) == TEXT
+    assert isinstance(events[-1], Done)
+    (warning,) = [it.message for it in events if isinstance(it, Warn)]
+    assert warning.startswith(f"the {NAMED} failed")
+    gate.set()
+    (thread,) = threads
+    thread.join(LIMIT)
+    assert not thread.is_alive()  # it got nothing more
+
+
+def test_a_filter_is_not_blamed_for_what_comes_late() -> None:
+    token = CancelToken()
+
+    def slow() -> Iterator[Arrival]:
+        for at, arrival in enumerate(run()):
+            if at == 3:
+                token.cancel()
+                token_free.wait(2 * PATIENCE_SECONDS)
+            yield arrival
+
+    token_free = threading.Event()  # never set: the pause of a source that is slow to end
+    events = list(events_in(foreign(NAMED, upper, token)(slow())))
+    assert text(events) == TEXT.upper()
+    assert not any(isinstance(it, Warn) for it in events)
