@@ -307,7 +307,9 @@ def test_an_outline_that_broke_off_is_continued_too() -> None:
 
 @pytest.mark.parametrize("dialect", ALL_DIALECTS)
 def test_wherever_a_section_is_cut_it_is_whole_to_the_byte(dialect: str) -> None:
-    text = long_text(120)
+    """OpenAI's servers are asked in words: a line that comes twice may be one that they repeat."""
+    lines = "".join(f"{number}. Café {number**2} 👍🏽\n" for number in range(30))
+    text = lines if dialect.startswith("openai") else long_text(120)
     chance = seeded(f"cut sections {dialect}")
     for _ in range(by_size(2, 40)):
         cuts = [half_of(chance.randrange(500, 4000)) for _ in range(2)]

@@ -524,7 +524,7 @@ def test_control_c_on_a_terminal_leaves_what_was_shown(plan: str) -> None:
     assert shown.count("The first one.") == 1
 
 
-@pytest.mark.serial
+@pytest.mark.screen
 def test_a_terminal_shows_the_text_that_is_continued_once(plan: str) -> None:
     go_on = threading.Event()
     with Sections({**replies(), 1: half("The fir"), 2: half("The sec")}) as server:
