@@ -52,7 +52,7 @@ from tests.support.unavailable import require
 
 CUTS = by_size(20, 60)
 SEAMS = by_size(3, 30)
-CELLS = 14  # of each row
+CELLS = 10  # of each row
 THREADS = 8  # cells at once; most of their time they wait
 TEXT = long_text(300)
 
