@@ -27,20 +27,24 @@ QUEUE_EVENTS = 1024
 
 
 def merge(
-    sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS, *, rest: float = 0.0
+    sources: Mapping[str, Iterator[Arrival]], limit: int = QUEUE_EVENTS, *, frame: float = 0.0
 ) -> Iterator[Arrival]:
     """What comes from all these sources, each with its label. `limit`, at least 1, is per source.
 
-    With a `rest`, what comes within so many seconds is taken together.
+    `frame`: a consumer that draws does so every so many seconds. What comes from a source within
+    that time is read together, so it is late by no more than that, and so is its `t`; the first
+    token of an answer is not. What comes from all of them within a quarter of it is taken together.
 
     When every source has ended, raises what one of them raised; of several failures the first in
     the order of the labels, with a note of each other one.
     """
     assert limit > 0
-    consumer = Consumer(rest)
+    consumer = Consumer(frame / 4)
     return consumer.take(
         [
-            ReadAhead(labelled(label, arrivals), consumer, most_events=limit, name=label)
+            ReadAhead(
+                labelled(label, arrivals), consumer, most_events=limit, name=label, rest=frame
+            )
             for label, arrivals in sources.items()
         ]
     )

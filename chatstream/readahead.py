@@ -11,9 +11,10 @@
    slow source does not hold up the others.
 4. Arrivals of one label that wait in a queue join, up to such a sixteenth. A heartbeat counts
    nothing, and always joins the arrivals around it.
-5. A consumer that draws needs no wake-up for each token: with a `rest` it leaves empty queues alone
-   for so long before it looks again, and what comes meanwhile waits together. What comes later
-   than that wakes it at once.
+5. Where all of it is drawn, no thread needs to wake up for each token. With a `rest`, a consumer
+   leaves empty queues alone for so long before it looks again, and a reader leaves its source alone
+   once it has handed text over. What comes meanwhile is taken together, and what comes later than
+   that wakes either of them at once.
 6. When the consumer is closed, each source is closed by the thread that runs it, and the consumer
    waits for that: for a moment, as something comes from a source every 0.1 s at least.
 
@@ -54,6 +55,7 @@ PARTS = 16
 """Of the bounds: one part is the most that is handed over at once, and taken at once."""
 
 _DELTAS = (Content, Reasoning, ToolCallDelta, ToolOutput)
+_TEXT = frozenset({Content, Reasoning})
 
 
 class Pressure:
@@ -136,8 +138,9 @@ class Consumer:
         program calls `CancelToken.cancel`, which needs no lock of ours and waits for nothing, so
         it returns, and we go on to release the lock. A signal that comes in the instant before
         the wait, or that the kernel gives to a reader's thread, interrupts nothing; its handler
-        runs when the wait ends. That is at the next arrival from a source, 0.1 s later at most: its
-        reader hands it over, or sees that it has to end, as it is not paused in either wait.
+        runs when the wait ends. That is at the next arrival from a source, 0.1 s and a rest later
+        at most: its reader hands it over, or sees that it has to end, as it is not paused in either
+        wait.
         """
         with self.lock:
             while True:
@@ -152,7 +155,10 @@ class Consumer:
 
 
 class ReadAhead:
-    """One source and its reader. `failure` is what it raised, known once it has `ended`."""
+    """One source and its reader. `failure` is what it raised, known once it has `ended`.
+
+    `rest`: seconds in which the source is left alone after each arrival that has text.
+    """
 
     _parts = PARTS  # of the bounds, that count now; under the lock
 
@@ -165,6 +171,8 @@ class ReadAhead:
         most_bytes: int = MOST_BYTES,
         pressure: Pressure | None = None,
         name: str = "reader",
+        rest: float = 0.0,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.name = name
         self.failure: BaseException | None = None
@@ -175,6 +183,8 @@ class ReadAhead:
         self._most_bytes = most_bytes
         self._part_events = most_events // PARTS
         self._part_bytes = most_bytes // PARTS
+        self._rest = rest
+        self._sleep = sleep
         self._gathered = Parcel()  # the reader's own until it is put into the queue
         # A daemon: the process ends also when somebody forgot to close the consumer.
         self._thread = threading.Thread(target=self._read, name=name, daemon=True)
@@ -233,6 +243,8 @@ class ReadAhead:
             else:
                 if not self._hand_over(arrival):
                     return
+                if self._rest and any(type(event) in _TEXT for event in arrival.events):
+                    self._sleep(self._rest)
 
     def _hand_over(self, arrival: Arrival) -> bool:
         """Put what was gathered into the queue. False: nothing is taken any more."""

@@ -13,6 +13,7 @@ from chatstream.events import (
     Content,
     Event,
     Image,
+    Metadata,
     Reasoning,
     ToolCall,
     ToolCallDelta,
@@ -117,6 +118,70 @@ def test_what_comes_during_a_rest_is_taken_together(others: int) -> None:
         [Content("b"), Content("c")],
     ]
     assert set(rests) == {0.5}
+
+
+def test_a_reader_rests_after_text_and_never_before_the_first() -> None:
+    wire = [
+        Arrival([Metadata()]),
+        Arrival(),
+        Arrival([Content("a")]),
+        Arrival(),
+        Arrival([Usage()]),
+    ]
+    wire += [Arrival([Reasoning("b")]), Arrival([Content("c"), Usage()]), Arrival()]
+    rests: list[tuple[int, float]] = []
+    consumer, left = Consumer(), [*wire]
+
+    def steps() -> Iterator[Arrival]:
+        while left:
+            yield left.pop(0)
+
+    def sleep(seconds: float) -> None:
+        rests.append((len(wire) - len(left), seconds))
+
+    reader = ReadAhead(steps(), consumer, most_events=MOST, rest=0.25, sleep=sleep)
+    texts = [
+        it.delta for it in events_of(consumer.take([reader])) if isinstance(it, Content | Reasoning)
+    ]
+    assert texts == ["a", "b", "c"]
+    assert rests == [(3, 0.25), (6, 0.25), (7, 0.25)]
+
+
+def test_text_is_there_to_be_taken_while_its_reader_rests() -> None:
+    is_taken = threading.Event()
+    consumer = Consumer()
+    reader = ReadAhead(
+        each(Content("a")), consumer, most_events=MOST, rest=0.25, sleep=lambda _: until(is_taken)
+    )
+    arrivals = consumer.take([reader])
+    assert next(arrivals).events == [Content("a")]
+    is_taken.set()
+    assert list(arrivals) == []
+
+
+def test_tokens_that_come_during_a_rest_are_one_read() -> None:
+    """Three tokens come in the time of a rest: a third of the reads, and no token is lost."""
+    on_the_wire: list[Event] = [Content("0")]
+    reads = 0
+
+    def socket() -> Iterator[Arrival]:
+        nonlocal reads
+        while on_the_wire:
+            reads += 1
+            events = [*on_the_wire]
+            on_the_wire.clear()
+            yield Arrival(events)
+
+    def sleep(_: float) -> None:
+        if (number := len(sent)) < 300:
+            on_the_wire.extend(Content(str(number + it)) for it in range(3))
+            sent.extend(on_the_wire)
+
+    sent: list[Event] = [*on_the_wire]
+    consumer = Consumer()
+    reader = ReadAhead(socket(), consumer, most_events=MOST, rest=0.25, sleep=sleep)
+    assert events_of(consumer.take([reader])) == sent
+    assert reads == 1 + len(sent) // 3
 
 
 def test_a_source_that_is_silent_does_not_hold_up_another() -> None:

@@ -160,13 +160,13 @@ class Comparison:
         statuses = {it.status for it in self.answers}
         return statuses.pop() if len(statuses) == 1 else 1
 
-    def arrivals(self, rest: float = 0.0) -> Iterator[Arrival]:
-        """What all runs bring, each arrival with its label. `rest` is that of `merge`."""
+    def arrivals(self, frame: float = 0.0) -> Iterator[Arrival]:
+        """What all runs bring, each arrival with its label. `frame` is that of `merge`."""
         sources = {it.label: it.run.arrivals for it in self.answers}
         for label, stage in zip(sources, self._watching, strict=False):
             sources[label] = pipe(sources[label], stage)
         known = {it.label: it for it in self.answers}
-        arrivals = merge(sources, rest=rest)
+        arrivals = merge(sources, frame=frame)
         try:
             for arrival in arrivals:
                 if arrival.stream is not None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from chatstream.cancel import CancelToken
 from chatstream.engine.settings import Settings
-from chatstream.flow import Arrival, Sink, pipe
+from chatstream.flow import Sink, pipe
 from chatstream.many.compare import Comparison
 from chatstream.sinks.output import put
 from chatstream.terminal.exits import note
@@ -26,10 +26,6 @@ from chatstream.terminal.present import choose_sink, show, show_answer
 if TYPE_CHECKING:
     from chatstream.sinks.columns import ColumnsSink, Layout
     from chatstream.terminal.beside import Beside
-
-
-REST_SECONDS = 1 / 60
-"""What comes within this time is drawn together: a quarter of the time between two frames."""
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,8 +70,7 @@ def show_all(
         return token.reason.exit_status if token.reason is not None else comparison.status
 
     if look.is_screen(settings):
-        arrivals = comparison.arrivals(REST_SECONDS)
-        return _on_screen(comparison, arrivals, servers, settings, token, look, beside)
+        return _on_screen(comparison, servers, settings, token, look, beside)
     arrivals = comparison.arrivals()
     sink: Sink
     if look.as_json:
@@ -94,7 +89,6 @@ def show_all(
 
 def _on_screen(
     comparison: Comparison,
-    arrivals: Iterator[Arrival],
     servers: Mapping[str, str],
     settings: Settings,
     token: CancelToken,
@@ -109,6 +103,9 @@ def _on_screen(
 
     keyboard = beside.keyboard if beside else Keyboard()
     file = TerminalFile(sys.stdout)
+    usual = 1 / FRAMES_PER_SECOND
+    interval = interval_of(settings, usual)
+    arrivals = comparison.arrivals(min(interval, usual))
     made: list[ColumnsSink] = []
 
     def restore() -> None:
@@ -133,7 +130,7 @@ def _on_screen(
                 keys=beside is None and keyboard.is_open,
                 ready=lambda: file.ready,
                 wrap=settings.wrap,
-                interval=interval_of(settings, 1 / FRAMES_PER_SECOND),
+                interval=interval,
             )
         )
         return made[0]

@@ -1,8 +1,8 @@
 """One of several answers that are shown side by side: its text in a column, and its status.
 
 1. The column shows the newest rows of the answer at its own width. Text becomes pieces (`blocks`)
-   and lines (`markdown`) as in the live view; each line is brought into rows once. With another
-   width all of the text is laid out again.
+   and lines (`markdown`) as in the live view; each line is brought into rows once, and nothing is
+   done where nothing came. With another width all of the text is laid out again.
 2. `finish` writes the whole answer at full width, with what was said of it on the way: the live
    view of a run, which `whole` makes, is given all events at the times when they came.
 3. Remote text passes `escape` before anything else.
@@ -54,6 +54,8 @@ class Column:
         self._deltas: list[str] = []  # the text since the last of them
         self._status = Status(theme, now)
         self._width = 0
+        self._shown: tuple[int, int, ev.Terminal | None] | None = None  # what `_rows` are about
+        self._rows: list[Line] = []
         self._begin()
 
     def write(self, arrival: Arrival, now: float) -> None:
@@ -100,6 +102,12 @@ class Column:
 
     def rows(self, width: int, height: int) -> list[Line]:
         """The newest rows of the text, at most `height`."""
+        shown = (width, height, self.end)
+        if self._held or shown != self._shown:
+            self._shown, self._rows = shown, self._newest(width, height)
+        return self._rows
+
+    def _newest(self, width: int, height: int) -> list[Line]:
         if width != self._width:
             self._lay_out_again(width)
         self._take()
@@ -114,7 +122,7 @@ class Column:
         for line in reversed(open_lines):
             if len(tail) >= height:
                 break
-            tail[:0] = self._rows(line)
+            tail[:0] = self._rows_of(line)
         room = height - len(tail)
         above = list(self._final)[-room:] if room > 0 else []
         return [*above, *tail][-height:] if height > 0 else []
@@ -142,6 +150,7 @@ class Column:
         self._markdown = Markdown(self._theme, lambda: self._width, self._wrap)
         self._final: deque[Line] = deque(maxlen=_KEPT_ROWS)
         self._going_on: Line | None = None  # the last line, if what comes next belongs to it
+        self._shown = None
 
     def _lay_out_again(self, width: int) -> None:
         self._width = width
@@ -164,9 +173,9 @@ class Column:
         if drawn.joined and lines:
             self._going_on = lines.pop()
         for line in lines:
-            self._final += self._rows(line)
+            self._final += self._rows_of(line)
 
-    def _rows(self, line: Line) -> list[Line]:
+    def _rows_of(self, line: Line) -> list[Line]:
         if isinstance(line, Prose):
             return wrapped(line, self._width)
         return rows_of(line, self._width)

@@ -170,24 +170,16 @@ class ColumnsSink:
         return [*rows, *([Cell(0, width, line)] for line in below)][-height:]
 
     def _side_by_side(self, now: float, cells: int, height: int) -> list[Row]:
-        columns = []
-        for column in self._columns.values():
-            head = [self._title(column), self._status(column, now)]
-            columns.append([*head, *column.rows(cells, height - len(head))])
-        step = cells + len(_BETWEEN)
-        between = self._dim(_BETWEEN)
-        bars = [
-            Cell(it * step - len(_BETWEEN), len(_BETWEEN), between) for it in range(len(columns))
-        ]
-        rows: list[Row] = []
-        for number in range(height):
-            row: list[Cell] = []
-            for place, lines in enumerate(columns):
-                if place:
-                    row.append(bars[place])
-                row.append(Cell(place * step, cells, lines[number] if number < len(lines) else []))
-            rows.append(row)
-        return rows
+        step, bar = cells + len(_BETWEEN), self._dim(_BETWEEN)
+        parts: list[list[Cell]] = []
+        for place, column in enumerate(self._columns.values()):
+            if place:
+                parts.append([Cell(place * step - len(_BETWEEN), len(_BETWEEN), bar)] * height)
+            lines = [self._title(column), self._status(column, now)]
+            lines += column.rows(cells, height - len(lines))
+            lines += [[]] * (height - len(lines))
+            parts.append([Cell(place * step, cells, line) for line in lines])
+        return [[*row] for row in zip(*parts, strict=False)]
 
     def _stacked(self, now: float, width: int, height: int) -> list[Row]:
         columns = list(self._columns.values())

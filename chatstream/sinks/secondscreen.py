@@ -4,7 +4,8 @@
    it is closed (xterm's mode 1049). So nothing that is drawn here has to survive a resize: with
    another size all of it is drawn again.
 2. A frame is a list of rows, each of them cells next to each other: a place, a width, a line. Only
-   cells that differ from those of the frame before are written, and no line wraps.
+   cells that differ from those of the frame before are written, and no line wraps. A line that has
+   only moved is written again, but its text and its escape sequences are not made again.
 3. Where terminals disagree about the width of a text, it may run into the cells after it: these are
    written again.
 4. `leave` gives the first screen back in the middle of whatever was drawn; for signal handlers.
@@ -14,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from rich.console import COLOR_SYSTEMS, Console
@@ -27,6 +29,8 @@ _OPEN = "\x1b[?1049h\x1b[2J\x1b[H"
 _ERASE = "\x1b[2J"
 _UPDATE, _UPDATED = "\x1b[?2026h\x1b[?7l", "\x1b[?7h\x1b[?2026l"
 
+_KEPT_LINES = 1024
+"""Lines whose texts are kept: those of two frames on most terminals."""
 
 # Erased first: a terminal without a second screen would keep what was drawn.
 _CLOSE = "\x1b[?2026l\x1b[0m\x1b[2J\x1b[H\x1b[?7h\x1b[?1049l"
@@ -53,6 +57,7 @@ class SecondScreen:
         self._encoding = console.encoding if console.options.ascii_only else None
         self._size = (0, 0)
         self._drawn: list[Row] = []
+        self._shown = lru_cache(_KEPT_LINES)(self._made)
 
     def paint(self, rows: Sequence[Row], size: tuple[int, int]) -> None:
         """Show these rows, the first one at the top; `size` are the terminal's cells and rows."""
@@ -94,10 +99,16 @@ class SecondScreen:
             old = before[place] if place < len(before) else None
             if cell == old and not runs_over:
                 continue
-            line = cropped(cell.line, cell.width)
-            out.append(f"\x1b[{number + 1};{cell.at + 1}H\x1b[{cell.width}X{self.text(line)}")
-            sure = [is_sure(text_of(it.line)) for it in (cell, old) if it is not None]
-            runs_over = runs_over or not all(sure) or self._encoding is not None
+            text, sure = self._shown(tuple(cell.line), cell.width)
+            out.append(f"\x1b[{number + 1};{cell.at + 1}H\x1b[{cell.width}X{text}")
+            if old is not None:
+                sure = sure and self._shown(tuple(old.line), old.width)[1]
+            runs_over = runs_over or not sure
+
+    def _made(self, line: tuple[Segment, ...], width: int) -> tuple[str, bool]:
+        """What the terminal gets to show a line in so many cells, and whether it fits there."""
+        sure = self._encoding is None and is_sure(text_of(line))
+        return self.text(cropped([*line], width)), sure
 
     def text(self, line: Line) -> str:
         """What the terminal gets to show a line."""

@@ -160,11 +160,11 @@ def show(
         nonlocal terminal
         try:
             for arrival in events:
-                if arrival.connected:
-                    settle()
                 if arrival.events and isinstance(last := arrival.events[-1], Terminal):
                     terminal = last
                 yield arrival
+                if arrival.connected:  # and the sink, which imports much, has been made for it
+                    settle()
         finally:
             close(events)  # a sink that failed ends the run, and its journal says so
 

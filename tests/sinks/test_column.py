@@ -69,6 +69,23 @@ def test_the_newest_rows_are_shown() -> None:
     assert made.rows(40, -2) == []
 
 
+def test_rows_are_made_again_only_when_something_has_changed() -> None:
+    made = column()
+    made.write(Arrival([Content("one two three")]), 0.0)
+    rows = made.rows(40, 10)
+    made.write(Arrival(), 1.0)
+    assert made.rows(40, 10) is rows
+    assert shown(made.rows(9, 10)) == ["one two", "three"]
+    assert shown(made.rows(9, 1)) == ["three"]
+    made.write(Arrival([Content(" four")]), 2.0)
+    assert shown(made.rows(40, 10)) == ["one two three four"]
+    again = Retry(attempt=2, max=3, delay=1.0, cause="cut", emitted_chars=18, action="reset")
+    made.write(Arrival([again]), 3.0)
+    assert made.rows(40, 10) == []
+    made.write(Arrival([Error("connect", "refused", recoverable=True, partial=False)]), 4.0)
+    assert shown(made.rows(40, 10)) == ["✗ refused"]
+
+
 def test_no_row_is_wider_than_the_column() -> None:
     made = column()
     made.write(Arrival([Content("日本語" * 30 + " " + "x" * 90 + "\n\n| a | b |\n|--|--|\n")]), 0.0)

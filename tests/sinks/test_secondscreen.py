@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
+from typing import Any
 
 from rich.console import Console
+from rich.segment import Segment
+from rich.style import Style
 
 from chatstream.sinks.lines import line_of
 from chatstream.sinks.secondscreen import Cell, Row, SecondScreen
@@ -42,6 +46,23 @@ def test_only_what_differs_is_written() -> None:
     assert "one" not in written
     assert "three" not in written
     assert screen.visible()[:2] == ["one      │ two", "three    │ FOUR"]
+
+
+def test_the_text_of_a_line_that_moves_is_made_once() -> None:
+    made_of: Counter[str] = Counter()
+
+    class Counted(Style):
+        def render(self, text: str = "", **kwargs: Any) -> str:
+            made_of[text] += 1
+            return super().render(text, **kwargs)
+
+    screen, second = made()
+    bold = Counted(bold=True)
+    lines = [[Segment(f"line {number}", bold)] for number in range(20)]
+    for first in range(16):
+        second.paint([[Cell(0, 20, line)] for line in lines[first : first + 5]], SIZE)
+    assert screen.visible() == [f"line {number}" for number in range(15, 20)]
+    assert made_of == {f"line {number}": 1 for number in range(20)}
 
 
 def test_a_shorter_line_and_fewer_rows_leave_nothing_behind() -> None:
