@@ -12,7 +12,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.base
 	$(BIN)/chatstream ask --provider demo --tool time,calculate "What can you do?"
 
-# A seeded sample of every matrix, in four minutes. tests/support/sampling.py says of what.
+# A seeded sample of every matrix: a quarter of an hour on two slow processors, less on others.
+# tests/support/sampling.py says of what.
 test: $(VENV)/.dev
 	$(PYTEST)
 
