@@ -100,17 +100,9 @@ class CancelToken:
         """
         ended: Inbox[Callable[[], T]] = Inbox()
 
-        def run() -> None:
-            try:
-                result = work()
-            except BaseException as error:
-                ended.put(partial(_raise, error))
-            else:
-                ended.put(lambda: result)
-
         # The slices are for a signal that arrives in the instant before the system call.
         remove = self.on_cancel(lambda: ended.put(lambda: _raise(self.reason or Cancelled(""))))
-        threading.Thread(target=run, daemon=True).start()
+        threading.Thread(target=lambda: ended.put(outcome_of(work)), daemon=True).start()
         try:
             while True:
                 self.check()
@@ -118,6 +110,15 @@ class CancelToken:
                     return ended.get(POLL_SECONDS)()
         finally:
             remove()
+
+
+def outcome_of(work: Callable[[], T]) -> Callable[[], T]:
+    """Do it here; what is returned gives its result, or raises its exception, to another thread."""
+    try:
+        result = work()
+    except BaseException as error:
+        return partial(_raise, error)
+    return lambda: result
 
 
 def _raise(error: BaseException) -> NoReturn:

@@ -14,11 +14,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from chatstream.cancel import CancelToken
+from chatstream.cancel import CancelToken, outcome_of
 from chatstream.clock import POLL_SECONDS, Deadline
 from chatstream.errors import UsageError
 from chatstream.inbox import Empty, Inbox
@@ -114,7 +113,7 @@ class Apart:
             self._thread = threading.Thread(target=self._run, name="plugin", daemon=True)
             self._thread.start()
         ended: Inbox[Callable[[], T] | None] = Inbox()
-        self._work.put(partial(_do, work, ended))
+        self._work.put(lambda: ended.put(outcome_of(work)))
         remove = self._token.on_cancel(lambda: ended.put(None))
         deadline: Deadline | None = None
         try:
@@ -138,16 +137,3 @@ class Apart:
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             work()
-
-
-def _do(work: Callable[[], T], ended: Inbox[Callable[[], T] | None]) -> None:
-    try:
-        result = work()
-    except BaseException as error:
-        ended.put(partial(_raise, error))
-    else:
-        ended.put(lambda: result)
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise error
