@@ -112,7 +112,7 @@ class _Text:
             self._warnings.append(Warn("section", f"{self._label}: {said}"))
 
     def _recall(self) -> bool:
-        """Take over the text of an earlier run; False if there is none."""
+        """Take over the text of an earlier run; False without such a text."""
         recalled, self._recalled = self._recalled, ""
         if recalled:
             self._held.append(recalled)

@@ -88,7 +88,7 @@ class Reporter:
             exits.note(f"batch: {event.message}{eta}")
 
     def warn(self, warning: str | None) -> None:
-        """Show this warning, unless there is none or it was shown."""
+        """Show this warning, if there is one, and once."""
         if warning is not None and warning not in self._warned:
             self._warned.add(warning)
             self._draw(None)
