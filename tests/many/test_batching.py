@@ -10,6 +10,7 @@ import pytest
 import chatstream
 from chatstream.cancel import CancelToken
 from chatstream.errors import AuthError, Cancelled, UsageError
+from chatstream.flow import close
 from tests.support.batches import Answering, answer_to
 from tests.support.loopback import Reply
 
@@ -58,7 +59,7 @@ def test_prompts_are_read_only_as_they_are_needed() -> None:
     with Answering() as server:
         results = chatstream.batch(prompts(), jobs=2, **options(server))
         next(results)
-        results.close()  # type: ignore[attr-defined]
+        close(results)
     assert len(taken) < 500
 
 

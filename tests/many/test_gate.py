@@ -23,7 +23,7 @@ from chatstream.errors import (
     ServerError,
 )
 from chatstream.events import Content, Metadata, Usage, Warn
-from chatstream.flow import Arrival
+from chatstream.flow import Arrival, close
 from chatstream.many.gate import MOST_REFUSALS, Gates
 from chatstream.messages import ChatRequest, Message
 from chatstream.providers import Endpoint
@@ -187,7 +187,7 @@ def test_a_refusal_halves_what_is_under_way_and_successes_add_to_it() -> None:
         passed = [run for run in runs if not held(run)]
         for run in passed:
             run.token.cancel()
-            run.arrivals.close()  # type: ignore[attr-defined]
+            close(run.arrivals)
         return len(passed)
 
     assert allowed() == 12

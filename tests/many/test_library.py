@@ -11,6 +11,7 @@ import chatstream
 from chatstream import grammar
 from chatstream.engine.prices import Price
 from chatstream.events import Content, Done, Error, Event
+from chatstream.flow import close
 from chatstream.store.conversation import Conversations
 from chatstream.store.place import state_folder
 from tests.support.bymodel import ByModel
@@ -71,7 +72,7 @@ def test_closing_it_stops_all_answers() -> None:
         while len(seen) < 2:
             if isinstance(event := next(events), Content):
                 seen.add(event.stream)
-        events.close()  # type: ignore[attr-defined]
+        close(events)
         until_true(server.wait_closed)
 
 

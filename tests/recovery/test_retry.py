@@ -48,7 +48,7 @@ from chatstream.recovery import retry as module
 from chatstream.recovery.attempts import Attempts
 from chatstream.recovery.retry import OnDrop, Plan, retry
 from chatstream.transcript import Transcript
-from tests.support.arrivals import each, events_of, heartbeats
+from tests.support.arrivals import Scripted, events_of, heartbeats
 from tests.support.sampling import examples
 
 REQUEST = ChatRequest("m", (Message("user", "q"),))
@@ -76,26 +76,12 @@ class Time:
         return token.cancelled
 
 
-class Source:
-    """An Open whose attempts are scripts: events to yield, failures to raise."""
-
-    def __init__(self, *attempts: list[Event | Exception]) -> None:
-        self._attempts = list(attempts)
-        self.tokens: list[CancelToken] = []
-        self.asked: list[tuple[str, ContinuationMethod | None]] = []
-        self.closed = 0
+class Source(Scripted):
+    """It is asked what the user asked, whatever else changes."""
 
     def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
         assert request.messages is REQUEST.messages
-        self.tokens.append(token)
-        self.asked.append((request.partial, request.method))
-        try:
-            for step in self._attempts.pop(0):
-                if isinstance(step, Exception):
-                    raise step
-                yield from each(step)
-        finally:
-            self.closed += 1
+        yield from super().open(request, token)
 
 
 def again(source: Open, retries: int, time: Time | None = None, plan: Plan = STOP) -> Open:

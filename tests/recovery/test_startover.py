@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from chatstream.cancel import CancelToken
@@ -22,39 +20,19 @@ from chatstream.errors import (
     Truncated,
 )
 from chatstream.events import Content, Event, Metadata, Reasoning, ToolCall, Warn
-from chatstream.flow import Arrival, Finish, close, events_in
+from chatstream.flow import Finish, close, events_in
 from chatstream.messages import ChatRequest, Message
 from chatstream.recovery.retry import NotContinued
 from chatstream.recovery.startover import starting_over
 from chatstream.transcript import Transcript
-from tests.support.arrivals import each
+from tests.support.arrivals import Scripted
 
 FRESH = ChatRequest("m", (Message("user", "q"),))
 CONTINUED = ChatRequest("m", (Message("user", "q"),), partial="earlier ", method="prefill")
 FINISH = Finish(reason="stop")
-Step = Event | Exception
 
 
-class Source:
-    """An Open whose attempts are scripts: events to yield, failures to raise."""
-
-    def __init__(self, *attempts: list[Step]) -> None:
-        self._attempts = list(attempts)
-        self.asked: list[tuple[str, str | None]] = []
-        self.closed = 0
-
-    def open(self, request: ChatRequest, token: CancelToken) -> Iterator[Arrival]:
-        self.asked.append((request.partial, request.method))
-        try:
-            for step in self._attempts.pop(0):
-                if isinstance(step, Exception):
-                    raise step
-                yield from each(step)
-        finally:
-            self.closed += 1
-
-
-def run(source: Source, request: ChatRequest = CONTINUED) -> list[Event]:
+def run(source: Scripted, request: ChatRequest = CONTINUED) -> list[Event]:
     return list(events_in(starting_over(source.open)(request, CancelToken())))
 
 
@@ -62,7 +40,7 @@ def run(source: Source, request: ChatRequest = CONTINUED) -> list[Event]:
 def test_a_refused_continuation_is_asked_for_from_the_beginning(
     kind: type[ChatstreamError],
 ) -> None:
-    source = Source([Metadata(model="m"), kind("no")], [Content("new"), FINISH])
+    source = Scripted([Metadata(model="m"), kind("no")], [Content("new"), FINISH])
     events = run(source)
     assert source.asked == [("earlier ", "prefill"), ("", None)]
     warnings = [it.message for it in events if isinstance(it, Warn)]
@@ -85,7 +63,7 @@ def test_a_refused_continuation_is_asked_for_from_the_beginning(
     ids=lambda it: type(it).__name__,
 )
 def test_after_any_other_failure_the_text_stays(failure: ChatstreamError) -> None:
-    source = Source([failure])
+    source = Scripted([failure])
     with pytest.raises(type(failure)):
         run(source)
     assert source.asked == [("earlier ", "prefill")]
@@ -97,20 +75,20 @@ def test_after_any_other_failure_the_text_stays(failure: ChatstreamError) -> Non
     ids=lambda it: type(it).__name__,
 )
 def test_nothing_is_dropped_once_something_new_has_come(token: Event) -> None:
-    source = Source([token, BadRequest("no")])
+    source = Scripted([token, BadRequest("no")])
     with pytest.raises(BadRequest):
         run(source)
 
 
 def test_a_new_question_that_is_refused_is_not_asked_again() -> None:
-    source = Source([BadRequest("no")])
+    source = Scripted([BadRequest("no")])
     with pytest.raises(BadRequest):
         run(source, FRESH)
     assert len(source.asked) == 1
 
 
 def test_it_starts_over_once() -> None:
-    source = Source([BadRequest("one")], [BadRequest("two")])
+    source = Scripted([BadRequest("one")], [BadRequest("two")])
     with pytest.raises(BadRequest, match="two"):
         run(source)
     assert len(source.asked) == 2
@@ -118,7 +96,7 @@ def test_it_starts_over_once() -> None:
 
 def test_a_cancel_is_not_followed_by_another_request() -> None:
     token = CancelToken()
-    source = Source([BadRequest("no")])
+    source = Scripted([BadRequest("no")])
     token.cancel(Cancelled("stopped"))
     with pytest.raises(Cancelled, match="stopped"):
         list(starting_over(source.open)(CONTINUED, token))
@@ -126,7 +104,7 @@ def test_a_cancel_is_not_followed_by_another_request() -> None:
 
 
 def test_closing_closes_the_source() -> None:
-    source = Source([Content("a"), Content("b")])
+    source = Scripted([Content("a"), Content("b")])
     arrivals = starting_over(source.open)(CONTINUED, CancelToken())
     next(arrivals)
     close(arrivals)

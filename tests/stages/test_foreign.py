@@ -15,7 +15,7 @@ from chatstream import grammar
 from chatstream.cancel import CancelToken
 from chatstream.errors import Truncated
 from chatstream.events import Content, Done, Error, Event, ToolStart, Warn, new_run
-from chatstream.flow import Arrival, Finish, Stage, events_in, pipe
+from chatstream.flow import Arrival, Finish, Stage, close, events_in, pipe
 from chatstream.plugins import PATIENCE_SECONDS
 from chatstream.stages.foreign import foreign
 from chatstream.stages.seal import seal
@@ -224,7 +224,7 @@ def test_closing_it_closes_the_filter_and_what_is_before_it() -> None:
 
     arrivals = foreign(NAMED, stage, CancelToken())(source())
     next(arrivals)
-    arrivals.close()  # type: ignore[attr-defined]
+    close(arrivals)
     assert closed == ["filter", "source"]
 
 

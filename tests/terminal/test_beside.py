@@ -13,7 +13,7 @@ from chatstream.cancel import CancelToken
 from chatstream.chat.typeahead import TypeAhead
 from chatstream.control import Control
 from chatstream.events import Approval, Event
-from chatstream.flow import Arrival, Key, Typed
+from chatstream.flow import Arrival, Key, Typed, close
 from chatstream.terminal.beside import PASTE_SECONDS, Beside
 from chatstream.terminal.interrupt import interrupts
 from chatstream.terminal.keyboard import ALONE_SECONDS
@@ -97,7 +97,9 @@ class Stage:
         self.events: list[Event] = []
 
     def __enter__(self) -> Stage:
-        clock = lambda: self.at.desk.now  # noqa: E731
+        def clock() -> float:
+            return self.at.desk.now
+
         keyboard = self.at.desk.keyboard
         self._interrupts = interrupts(self.token, ends="answer")
         self._keys = keys(self.token, keyboard, clock, control=self.control, beside=self.at.beside)
@@ -106,7 +108,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._passed.close()  # type: ignore[attr-defined]
+        close(self._passed)
         self._keys.__exit__(None, None, None)
         self._interrupts.__exit__(None, None, None)
 

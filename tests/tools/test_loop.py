@@ -9,7 +9,7 @@ import pytest
 from chatstream import events as ev
 from chatstream.cancel import CancelToken
 from chatstream.errors import Truncated
-from chatstream.flow import Arrival, Finish, Open, events_in
+from chatstream.flow import Arrival, Finish, Open, close, events_in
 from chatstream.messages import (
     ChatRequest,
     Message,
@@ -332,5 +332,5 @@ def test_a_reader_that_leaves_closes_the_model_and_the_runner() -> None:
     model, runner = Model([ev.Content("4"), STOP]), Runner()
     arrivals = loop(model, runner, Limits())(ChatRequest("m", (QUESTION,)), CancelToken())
     next(arrivals)
-    arrivals.close()  # type: ignore[attr-defined]  # a generator is one of them
+    close(arrivals)
     assert (model.closed, runner.closed) == (1, 1)
