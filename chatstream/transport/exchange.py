@@ -106,9 +106,9 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> urllib3.ProxyManager:
         if proxy.lower().startswith("https:"):
             kwargs["proxy_ssl_context"] = self._context()
-        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager: urllib3.ProxyManager = super().proxy_manager_for(proxy, **kwargs)
         make_reachable(manager)
-        return manager  # type: ignore[no-any-return]
+        return manager
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
         place, pool = super().build_connection_pool_key_attributes(*args, **kwargs)
